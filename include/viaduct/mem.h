@@ -31,9 +31,9 @@ enum vd_mem_rights {
 };
 
 struct vd_window {
-	uint64_t peer;   /* first address, as the peer writes it */
-	uint64_t size;   /* bytes, not 0 */
-	void *local;     /* where the first byte is for us */
+	uint64_t peer;	 /* first address, as the peer writes it */
+	uint64_t size;	 /* bytes, not 0 */
+	void *local;	 /* where the first byte is for us */
 	uint32_t rights; /* enum vd_mem_rights */
 };
 
@@ -77,8 +77,8 @@ void vd_mem_clear(struct vd_mem *mem);
  * -VD_EFAULT: the bytes are not all inside one window. -VD_EACCES: they are, but it does not grant
  * @rights.
  */
-int vd_mem_local(
-	const struct vd_mem *mem, uint64_t addr, uint64_t len, uint32_t rights, void **local);
+int vd_mem_local(const struct vd_mem *mem, uint64_t addr, uint64_t len, uint32_t rights,
+		 void **local);
 
 /*
  * As vd_mem_local(), for a range that may go on in the next window: *@run, at most @len, is how
@@ -86,15 +86,15 @@ int vd_mem_local(
  * first byte.
  */
 int vd_mem_span(const struct vd_mem *mem, uint64_t addr, uint64_t len, uint32_t rights,
-	void **local, uint64_t *run);
+		void **local, uint64_t *run);
 
 /*
  * The peer address of @len bytes at @local, which the peer will use as @rights says.
  * -VD_EFAULT: the peer can't see all of them through one window. -VD_EACCES: it can, but has not
  * got @rights.
  */
-int vd_mem_peer(
-	const struct vd_mem *mem, const void *local, uint64_t len, uint32_t rights, uint64_t *addr);
+int vd_mem_peer(const struct vd_mem *mem, const void *local, uint64_t len, uint32_t rights,
+		uint64_t *addr);
 
 /* Copy @len bytes out of the peer's memory, across windows if need be. Errors as vd_mem_local();
  * then nothing is copied. */

@@ -54,8 +54,8 @@ int vd_ring_parts(enum vd_ring_layout layout, uint32_t size, struct vd_ring_part
  * @base must be aligned to 64 bytes. Fills @mem (may be NULL) and returns the bytes taken; 0 for an
  * impossible size.
  */
-size_t vd_ring_place(
-	enum vd_ring_layout layout, uint32_t size, void *base, struct vd_ring_mem *mem);
+size_t vd_ring_place(enum vd_ring_layout layout, uint32_t size, void *base,
+		     struct vd_ring_mem *mem);
 
 /*
  * The same for the one-piece split layout of legacy devices and of remoteproc: table, available

@@ -33,7 +33,7 @@ enum vd_virtio_id {
 /* Feature bits that belong to no device type, VIRTIO 1.4 section 6. */
 enum vd_feature {
 	VD_F_NOTIFY_ON_EMPTY = 24, /* legacy only */
-	VD_F_ANY_LAYOUT = 27,      /* legacy only */
+	VD_F_ANY_LAYOUT = 27,	   /* legacy only */
 	VD_F_INDIRECT_DESC = 28,
 	VD_F_EVENT_IDX = 29,
 	VD_F_UNUSED = 30, /* never negotiated; vhost-user has a use of its own for it */

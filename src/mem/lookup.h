@@ -26,8 +26,8 @@ static inline void *vd_window_local(const struct vd_window *window, uint64_t add
  */
 const struct vd_window *vd_mem_search(const struct vd_mem *mem, uint64_t addr, uint32_t *hint);
 
-static inline const struct vd_window *vd_mem_find(
-	const struct vd_mem *mem, uint64_t addr, uint32_t *hint)
+static inline const struct vd_window *vd_mem_find(const struct vd_mem *mem, uint64_t addr,
+						  uint32_t *hint)
 {
 	if (*hint < mem->count && vd_window_holds(&mem->window[*hint], addr))
 		return &mem->window[*hint];
@@ -44,16 +44,16 @@ static inline bool vd_window_shows(const struct vd_window *window, const void *l
 
 /* As vd_mem_peer(), and leaves in *@hint the window that answered. */
 int vd_mem_peer_search(const struct vd_mem *mem, const void *local, uint64_t len, uint32_t rights,
-	uint64_t *addr, uint32_t *hint);
+		       uint64_t *addr, uint32_t *hint);
 
 /* The way back, likewise with a hint. The caller knows that @len is not 0. */
 static inline int vd_mem_peer_hint(const struct vd_mem *mem, const void *local, uint64_t len,
-	uint32_t rights, uint64_t *addr, uint32_t *hint)
+				   uint32_t rights, uint64_t *addr, uint32_t *hint)
 {
 	const struct vd_window *window = &mem->window[*hint];
 
 	if (*hint < mem->count && vd_window_shows(window, local, len) &&
-		(window->rights & rights) == rights) {
+	    (window->rights & rights) == rights) {
 		*addr = window->peer + ((uintptr_t)local - (uintptr_t)window->local);
 		return 0;
 	}

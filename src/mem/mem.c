@@ -90,7 +90,7 @@ const struct vd_window *vd_mem_search(const struct vd_mem *mem, uint64_t addr, u
 }
 
 int vd_mem_span(const struct vd_mem *mem, uint64_t addr, uint64_t len, uint32_t rights,
-	void **local, uint64_t *run)
+		void **local, uint64_t *run)
 {
 	uint32_t hint = 0;
 	const struct vd_window *window = vd_mem_find(mem, addr, &hint);
@@ -106,8 +106,8 @@ int vd_mem_span(const struct vd_mem *mem, uint64_t addr, uint64_t len, uint32_t 
 	return 0;
 }
 
-int vd_mem_local(
-	const struct vd_mem *mem, uint64_t addr, uint64_t len, uint32_t rights, void **local)
+int vd_mem_local(const struct vd_mem *mem, uint64_t addr, uint64_t len, uint32_t rights,
+		 void **local)
 {
 	uint64_t run;
 	void *start;
@@ -122,7 +122,7 @@ int vd_mem_local(
 }
 
 int vd_mem_peer_search(const struct vd_mem *mem, const void *local, uint64_t len, uint32_t rights,
-	uint64_t *addr, uint32_t *hint)
+		       uint64_t *addr, uint32_t *hint)
 {
 	int err = -VD_EFAULT;
 
@@ -142,8 +142,8 @@ int vd_mem_peer_search(const struct vd_mem *mem, const void *local, uint64_t len
 	return err;
 }
 
-int vd_mem_peer(
-	const struct vd_mem *mem, const void *local, uint64_t len, uint32_t rights, uint64_t *addr)
+int vd_mem_peer(const struct vd_mem *mem, const void *local, uint64_t len, uint32_t rights,
+		uint64_t *addr)
 {
 	uint32_t hint;
 

@@ -28,8 +28,8 @@ struct vd_vq_dev_ops {
 
 /* Break the queue and return the error that every later call returns. The one place that sets
  * vq->fault. */
-int vd_vq_dev_fail(
-	struct vd_vq_dev *vq, enum vd_fault_code code, uint64_t a, uint64_t b, uint64_t c);
+int vd_vq_dev_fail(struct vd_vq_dev *vq, enum vd_fault_code code, uint64_t a, uint64_t b,
+		   uint64_t c);
 
 /* ---- collecting the segments of one buffer ---- */
 
@@ -54,8 +54,8 @@ int vd_walk_end(struct vd_walk *walk);
  * Check that @desc, which has INDIRECT set, may refer to a table, and count the table's entries.
  * 0 or -VD_EPROTO.
  */
-int vd_walk_table(
-	struct vd_vq_dev *vq, const struct vd_desc *desc, uint16_t index, uint32_t *entries);
+int vd_walk_table(struct vd_vq_dev *vq, const struct vd_desc *desc, uint16_t index,
+		  uint32_t *entries);
 
 /* Copy the 16 bytes of entry @index of the indirect table at @table. 0 or -VD_EPROTO. */
 int vd_walk_table_entry(struct vd_vq_dev *vq, uint64_t table, uint32_t index, void *raw);
@@ -107,8 +107,8 @@ typedef int vd_pop_fn(struct vd_vq_dev *vq, struct vd_chain *chain);
  * vd_vq_dev_pop(). */
 int vd_pop_replay(struct vd_vq_dev *vq, struct vd_chain *chain, vd_pop_fn *again);
 
-static inline int vd_pop_one(
-	struct vd_vq_dev *vq, struct vd_chain *chain, vd_pop_fn *fresh, vd_pop_fn *again)
+static inline int vd_pop_one(struct vd_vq_dev *vq, struct vd_chain *chain, vd_pop_fn *fresh,
+			     vd_pop_fn *again)
 {
 	if (__builtin_expect(vq->replaying, false)) {
 		int got = vd_pop_replay(vq, chain, again);
@@ -122,7 +122,7 @@ static inline int vd_pop_one(
 /* The loop behind both layouts' pop_many. Inline, so that each gets a copy with its own functions
  * inside. */
 static inline int vd_pop_many(struct vd_vq_dev *vq, struct vd_chain *chains, unsigned count,
-	vd_pop_fn *fresh, vd_pop_fn *again)
+			      vd_pop_fn *fresh, vd_pop_fn *again)
 {
 	for (unsigned n = 0; n < count; n++) {
 		int got = vd_pop_one(vq, &chains[n], fresh, again);

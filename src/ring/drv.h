@@ -13,7 +13,7 @@
 struct vd_request {
 	const struct vd_iov *segments;
 	unsigned n_out;
-	unsigned count;      /* segments in all */
+	unsigned count;	     /* segments in all */
 	uint64_t in_len;     /* bytes the device may write */
 	uint64_t first_addr; /* peer address of the first segment */
 	void *token;
@@ -42,13 +42,13 @@ struct vd_buf {
 	uint32_t in_len; /* bytes the device may write; one too few for a buffer of 2^32 */
 	uint16_t n_desc; /* descriptors (split) or ring slots (packed) it takes; 0: not with the
 			    device */
-	uint16_t last;   /* split: the last descriptor of its chain */
+	uint16_t last;	 /* split: the last descriptor of its chain */
 };
 
 /* Break the queue and return the error that every later call returns. The one place that sets
  * vq->fault. */
-int vd_vq_drv_fail(
-	struct vd_vq_drv *vq, enum vd_fault_code code, uint64_t a, uint64_t b, uint64_t c);
+int vd_vq_drv_fail(struct vd_vq_drv *vq, enum vd_fault_code code, uint64_t a, uint64_t b,
+		   uint64_t c);
 
 static inline struct vd_buf *vd_buf(const struct vd_vq_drv *vq, uint16_t id)
 {
@@ -62,15 +62,16 @@ static inline unsigned vd_request_descs(const struct vd_request *request)
 }
 
 /* The peer address of segment number @n. */
-static inline uint64_t vd_request_addr(
-	struct vd_vq_drv *vq, const struct vd_request *request, unsigned n)
+static inline uint64_t vd_request_addr(struct vd_vq_drv *vq, const struct vd_request *request,
+				       unsigned n)
 {
 	const struct vd_iov *segment = &request->segments[n];
 	uint64_t addr = request->first_addr;
 
 	if (n > 0)
 		(void)vd_mem_peer_hint(vq->mem, segment->base, segment->len,
-			n < request->n_out ? VD_MEM_READ : VD_MEM_WRITE, &addr, &vq->hint);
+				       n < request->n_out ? VD_MEM_READ : VD_MEM_WRITE, &addr,
+				       &vq->hint);
 	return addr;
 }
 

@@ -18,8 +18,8 @@ static inline bool vd_event_passed(uint16_t event, uint16_t now, uint16_t before
  * @moved how many slots were passed since the last decision, @event the position the other side
  * asked for. An event whose wrap counter is not the current one lies one lap back.
  */
-static inline bool vd_packed_event_passed(
-	uint16_t event, uint16_t now, uint16_t moved, uint16_t size)
+static inline bool vd_packed_event_passed(uint16_t event, uint16_t now, uint16_t moved,
+					  uint16_t size)
 {
 	uint16_t slot = now & 0x7fff;
 	uint16_t event_slot = event & 0x7fff;

@@ -39,8 +39,8 @@ struct vd_journal_ops {
 	/* The next entry to do again, or false when there is none left. */
 	bool (*replay)(struct vd_journal *journal, uint16_t *entry);
 	/* Packed only: descriptor number @n of that entry's buffer, or false behind the last. */
-	bool (*replay_descriptor)(
-		struct vd_journal *journal, uint16_t entry, uint16_t n, struct vd_desc *desc);
+	bool (*replay_descriptor)(struct vd_journal *journal, uint16_t entry, uint16_t n,
+				  struct vd_desc *desc);
 };
 
 /* The first member of whatever keeps the record. */

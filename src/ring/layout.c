@@ -35,10 +35,10 @@ int vd_ring_parts(enum vd_ring_layout layout, uint32_t size, struct vd_ring_part
 	*parts = (struct vd_ring_parts){
 		.desc = {.size = sizeof(struct vd_split_desc) * size, .align = 16},
 		.driver = {.size = sizeof(struct vd_split_avail) + sizeof(vd_sh16) * (size + 1),
-			.align = 2},
+			   .align = 2},
 		.device = {.size = sizeof(struct vd_split_used) +
 				   sizeof(struct vd_split_used_elem) * size + sizeof(vd_sh16),
-			.align = 4},
+			   .align = 4},
 	};
 	return 0;
 }
@@ -72,7 +72,7 @@ size_t vd_ring_place_legacy(uint32_t size, size_t align, void *base, struct vd_r
 	size_t device;
 
 	if (vd_ring_parts(VD_RING_SPLIT, size, &parts) != 0 || !is_power_of_two(align) ||
-		align < parts.device.align)
+	    align < parts.device.align)
 		return 0;
 	device = align_up(parts.desc.size + parts.driver.size, align);
 	set_parts(mem, base, parts.desc.size, device);

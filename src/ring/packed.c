@@ -3,8 +3,8 @@
 
 #include "ring/event.h"
 
-bool vd_packed_wants_notify(
-	uint32_t word, bool event_idx, uint16_t now, uint16_t moved, uint16_t size)
+bool vd_packed_wants_notify(uint32_t word, bool event_idx, uint16_t now, uint16_t moved,
+			    uint16_t size)
 {
 	uint16_t mode = vd_packed_event_mode(word);
 

@@ -85,7 +85,7 @@ static inline uint16_t vd_packed_event_mode(uint32_t word)
  * @word? Mode 3 is reserved and mode 2 needs EVENT_IDX; a side that uses them all the same is
  * notified, which is never wrong.
  */
-bool vd_packed_wants_notify(
-	uint32_t word, bool event_idx, uint16_t now, uint16_t moved, uint16_t size);
+bool vd_packed_wants_notify(uint32_t word, bool event_idx, uint16_t now, uint16_t moved,
+			    uint16_t size);
 
 #endif /* VD_RING_PACKED_H */

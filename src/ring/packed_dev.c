@@ -249,7 +249,7 @@ static bool packed_need_notify(struct vd_vq_dev *vq)
 	vd_fence(); /* G */
 	vq->moved = 0;
 	return moved > 0 && vd_packed_wants_notify(vd_load32(&driver->word, vq->swap),
-				    vq->event_idx, vq->used, moved, vq->size);
+						   vq->event_idx, vq->used, moved, vq->size);
 }
 
 /* ---- notifications from the driver ---- */
@@ -280,7 +280,7 @@ static size_t packed_state_size(uint32_t size, bool in_order)
 static int packed_init(struct vd_vq_dev *vq, const struct vd_vq_dev_config *config)
 {
 	if (vd_packed_slot(config->position.avail) >= config->size ||
-		vd_packed_slot(config->position.used) >= config->size)
+	    vd_packed_slot(config->position.used) >= config->size)
 		return -VD_EINVAL;
 	if (vq->in_order)
 		memset(config->state, 0, packed_state_size(config->size, true));

@@ -39,8 +39,8 @@ static void encode(struct vd_packed_desc *desc, uint64_t addr, uint32_t len, uin
  * Write one descriptor of the ring. The device looks at the flags of the next one only, so the very
  * first since the last publication keeps its flags back until the rest is written (2.8.14).
  */
-static void put_desc(
-	struct vd_vq_drv *vq, uint16_t at, uint64_t addr, uint32_t len, uint16_t id, uint16_t flags)
+static void put_desc(struct vd_vq_drv *vq, uint16_t at, uint64_t addr, uint32_t len, uint16_t id,
+		     uint16_t flags)
 {
 	struct vd_packed_desc *desc = &slots(vq)[vd_packed_slot(at)];
 
@@ -58,7 +58,7 @@ static void put_direct(struct vd_vq_drv *vq, const struct vd_request *request, u
 
 	for (unsigned n = 0; n < request->count; n++) {
 		put_desc(vq, at, vd_request_addr(vq, request, n), vd_request_len(request, n), id,
-			vd_request_flags(request, n));
+			 vd_request_flags(request, n));
 		at = vd_packed_forward(at, 1, vq->size);
 	}
 }
@@ -69,12 +69,12 @@ static void put_indirect(struct vd_vq_drv *vq, const struct vd_request *request,
 
 	for (unsigned n = 0; n < request->count; n++) {
 		encode(&entries[n], vd_request_addr(vq, request, n), vd_request_len(request, n), 0,
-			vq->swap);
-		vd_store16(
-			&entries[n].flags, vd_request_flags(request, n) & VD_DESC_WRITE, vq->swap);
+		       vq->swap);
+		vd_store16(&entries[n].flags, vd_request_flags(request, n) & VD_DESC_WRITE,
+			   vq->swap);
 	}
 	put_desc(vq, vq->avail, vd_table_addr(vq, id), request->count * VD_DESC_SIZE, id,
-		VD_DESC_INDIRECT);
+		 VD_DESC_INDIRECT);
 }
 
 static void packed_add(struct vd_vq_drv *vq, const struct vd_request *request)
@@ -109,7 +109,7 @@ static bool packed_need_kick(struct vd_vq_drv *vq)
 	vd_fence(); /* H */
 	vq->moved = 0;
 	return moved > 0 && vd_packed_wants_notify(vd_load32(&device->word, vq->swap),
-				    vq->event_idx, vq->avail, moved, vq->size);
+						   vq->event_idx, vq->avail, moved, vq->size);
 }
 
 /* ---- get ---- */

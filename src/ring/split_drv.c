@@ -66,14 +66,14 @@ static void put_desc(struct vd_vq_drv *vq, uint16_t index, const struct shadow *
 	struct shadow *shadow = (struct shadow *)vq->shadow + index;
 
 	if (shadow->addr == value->addr && shadow->len == value->len &&
-		shadow->flags == value->flags && shadow->next == value->next)
+	    shadow->flags == value->flags && shadow->next == value->next)
 		return;
 	*shadow = *value;
 	encode(&table(vq)[index], value, vq->swap);
 }
 
-static struct shadow segment(
-	struct vd_vq_drv *vq, const struct vd_request *request, unsigned n, uint16_t next)
+static struct shadow segment(struct vd_vq_drv *vq, const struct vd_request *request, unsigned n,
+			     uint16_t next)
 {
 	return (struct shadow){
 		.addr = vd_request_addr(vq, request, n),
@@ -260,7 +260,7 @@ static void split_enable_cb(struct vd_vq_drv *vq, uint16_t after)
 {
 	if (vq->event_idx)
 		vd_store16(vd_split_used_event(avail(vq), vq->size), (uint16_t)(vq->used + after),
-			vq->swap);
+			   vq->swap);
 	else
 		vd_store16(&avail(vq)->flags, 0, vq->swap);
 	vd_fence(); /* C */

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-int vd_vq_dev_fail(
-	struct vd_vq_dev *vq, enum vd_fault_code code, uint64_t a, uint64_t b, uint64_t c)
+int vd_vq_dev_fail(struct vd_vq_dev *vq, enum vd_fault_code code, uint64_t a, uint64_t b,
+		   uint64_t c)
 {
 	if (vq->fault.code == VD_FAULT_NONE)
 		vq->fault = (struct vd_fault){.code = code, .value = {a, b, c}};
@@ -45,8 +45,8 @@ static bool config_is_sound(const struct vd_vq_dev_config *config)
 	if (vd_ring_parts(config->layout->layout, config->size, &parts) != 0)
 		return false;
 	if (!is_aligned(config->ring.desc, parts.desc.align) ||
-		!is_aligned(config->ring.driver, parts.driver.align) ||
-		!is_aligned(config->ring.device, parts.device.align))
+	    !is_aligned(config->ring.driver, parts.driver.align) ||
+	    !is_aligned(config->ring.device, parts.device.align))
 		return false;
 	return config->mem != NULL && (config->state_size == 0 || is_aligned(config->state, 8)) &&
 	       config->state_size >=

@@ -9,8 +9,8 @@
 /* The most one buffer may describe, VIRTIO 1.4, 2.7.5.2. */
 #define CHAIN_BYTES_MAX (UINT64_C(1) << 32)
 
-int vd_vq_drv_fail(
-	struct vd_vq_drv *vq, enum vd_fault_code code, uint64_t a, uint64_t b, uint64_t c)
+int vd_vq_drv_fail(struct vd_vq_drv *vq, enum vd_fault_code code, uint64_t a, uint64_t b,
+		   uint64_t c)
 {
 	if (vq->fault.code == VD_FAULT_NONE)
 		vq->fault = (struct vd_fault){.code = code, .value = {a, b, c}};
@@ -39,8 +39,8 @@ static bool is_aligned(const void *p, size_t align)
 	return p != NULL && (uintptr_t)p % align == 0;
 }
 
-static bool config_is_sound(
-	const struct vd_vq_drv_config *config, const struct vd_ring_parts *parts)
+static bool config_is_sound(const struct vd_vq_drv_config *config,
+			    const struct vd_ring_parts *parts)
 {
 	return is_aligned(config->ring.desc, parts->desc.align) &&
 	       is_aligned(config->ring.driver, parts->driver.align) &&
@@ -55,7 +55,7 @@ int vd_vq_drv_init(struct vd_vq_drv *vq, const struct vd_vq_drv_config *config)
 	struct vd_ring_parts parts;
 
 	if (vd_ring_parts(config->layout->layout, config->size, &parts) != 0 ||
-		!config_is_sound(config, &parts))
+	    !config_is_sound(config, &parts))
 		return -VD_EINVAL;
 	*vq = (struct vd_vq_drv){
 		.ops = config->layout,
@@ -73,8 +73,8 @@ int vd_vq_drv_init(struct vd_vq_drv *vq, const struct vd_vq_drv_config *config)
 	};
 	if (config->tables != NULL && wants(config->features, VD_F_INDIRECT_DESC)) {
 		int err = vd_mem_peer(config->mem, config->tables,
-			vd_vq_drv_tables_size(config->size, config->table_entries), VD_MEM_READ,
-			&vq->tables_peer);
+				      vd_vq_drv_tables_size(config->size, config->table_entries),
+				      VD_MEM_READ, &vq->tables_peer);
 
 		if (err != 0)
 			return err;
@@ -104,8 +104,8 @@ static int check_segments(struct vd_vq_drv *vq, struct vd_request *request)
 			return -VD_EINVAL;
 		if (segment->len > UINT32_MAX || (bytes += segment->len) > CHAIN_BYTES_MAX)
 			return -VD_E2BIG;
-		err = vd_mem_peer_hint(
-			vq->mem, segment->base, segment->len, rights, &addr, &vq->hint);
+		err = vd_mem_peer_hint(vq->mem, segment->base, segment->len, rights, &addr,
+				       &vq->hint);
 		if (err != 0)
 			return err;
 		if (n == 0)
@@ -117,7 +117,7 @@ static int check_segments(struct vd_vq_drv *vq, struct vd_request *request)
 }
 
 int vd_vq_drv_add(struct vd_vq_drv *vq, const struct vd_iov *segments, unsigned n_out,
-	unsigned n_in, void *token)
+		  unsigned n_in, void *token)
 {
 	struct vd_request request = {
 		.segments = segments, .n_out = n_out, .count = n_out + n_in, .token = token};

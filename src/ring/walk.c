@@ -35,8 +35,8 @@ static void collect(struct vd_walk *walk, void *base, size_t len)
 
 static int bad_address(struct vd_vq_dev *vq, int err, uint64_t addr, uint64_t len)
 {
-	return vd_vq_dev_fail(
-		vq, err == -VD_EACCES ? VD_FAULT_RIGHTS : VD_FAULT_ADDRESS, addr, len, 0);
+	return vd_vq_dev_fail(vq, err == -VD_EACCES ? VD_FAULT_RIGHTS : VD_FAULT_ADDRESS, addr, len,
+			      0);
 }
 
 /* A descriptor whose bytes go on in the next window, or lead nowhere. */
@@ -74,7 +74,7 @@ int vd_walk_segment(struct vd_walk *walk, const struct vd_desc *desc, uint16_t i
 
 	window = vd_mem_find(vq->mem, desc->addr, &vq->hint);
 	if (window == NULL || desc->len > window->size - (desc->addr - window->peer) ||
-		(window->rights & rights) == 0)
+	    (window->rights & rights) == 0)
 		return collect_spans(walk, desc->addr, desc->len, rights);
 	if (desc->len > 0)
 		collect(walk, vd_window_local(window, desc->addr), desc->len);
@@ -92,8 +92,8 @@ int vd_walk_end(struct vd_walk *walk)
 	return -VD_E2BIG;
 }
 
-int vd_walk_table(
-	struct vd_vq_dev *vq, const struct vd_desc *desc, uint16_t index, uint32_t *entries)
+int vd_walk_table(struct vd_vq_dev *vq, const struct vd_desc *desc, uint16_t index,
+		  uint32_t *entries)
 {
 	if (!vq->indirect)
 		return vd_vq_dev_fail(vq, VD_FAULT_INDIRECT_OFF, index, 0, 0);

@@ -20,13 +20,13 @@ static void print_help(FILE *out)
 	      "against a real Linux kernel.\n"
 	      "\n"
 	      "Commands:\n",
-		out);
+	      out);
 	for (const struct vt_cmd *const *cmd = commands; *cmd != NULL; cmd++)
 		fprintf(out, "  %-8s  %s\n", (*cmd)->name, (*cmd)->summary);
 	fputs("\n"
 	      "`viaduct COMMAND --help` explains a command; `man viaduct-COMMAND` explains it at "
 	      "length.\n",
-		out);
+	      out);
 }
 
 static const struct vt_cmd *find(const char *name)
