@@ -43,6 +43,27 @@ size_t vd_cursor_skip(struct vd_cursor *cursor, size_t len);
 /* Bytes from the cursor to the end. */
 size_t vd_cursor_left(const struct vd_cursor *cursor);
 
+/*
+ * Start fetching the cache line at @p from the other processor, to be written (it loses its copy)
+ * or read. A hint for buffers that just came back and will be filled again: without it the first
+ * store to each waits for the line while everything behind it queues up. Any address is safe.
+ */
+static inline void vd_prefetch_write(const void *p)
+{
+#if defined(__x86_64__)
+	/* Compilers emit it only when told that the processor has it; one that has not ignores it.
+	 */
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
+static inline void vd_prefetch_read(const void *p)
+{
+	__builtin_prefetch(p, 0);
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -107,7 +107,7 @@ struct vd_vq_dev {
 		       */
 	void *order;  /* in order: a record for each popped buffer, oldest first from order_slot on
 		       */
-	void *busy;   /* split: one bit a descriptor, set while it heads a popped buffer */
+	void *busy;   /* split: for each descriptor, whether it heads a popped buffer */
 
 	struct vd_fault fault;
 };

@@ -24,6 +24,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#define vd_likely(condition)   __builtin_expect(!!(condition), 1)
+#define vd_unlikely(condition) __builtin_expect(!!(condition), 0)
+
 typedef struct {
 	uint16_t raw;
 } vd_sh16;

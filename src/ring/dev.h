@@ -60,6 +60,33 @@ int vd_walk_table(struct vd_vq_dev *vq, const struct vd_desc *desc, uint16_t ind
 /* Copy the 16 bytes of entry @index of the indirect table at @table. 0 or -VD_EPROTO. */
 int vd_walk_table_entry(struct vd_vq_dev *vq, uint64_t table, uint32_t index, void *raw);
 
+/*
+ * The common buffer: one descriptor, all of it in the window that held the last one. Returns false
+ * for any other, which then takes the long way; nothing is decided here that is not checked there.
+ */
+static inline bool vd_walk_plain(struct vd_vq_dev *vq, const struct vd_desc *desc,
+				 struct vd_chain *chain)
+{
+	bool write = desc->flags & VD_DESC_WRITE;
+	const struct vd_window *window = &vq->mem->window[vq->hint];
+	uint64_t offset;
+
+	if (vd_unlikely(desc->flags & (VD_DESC_NEXT | VD_DESC_INDIRECT)) || desc->len == 0 ||
+	    chain->iov_max == 0 || vq->hint >= vq->mem->count)
+		return false;
+	offset = desc->addr - window->peer;
+	if (vd_unlikely(offset >= window->size || desc->len > window->size - offset ||
+			(window->rights & (write ? VD_MEM_WRITE : VD_MEM_READ)) == 0))
+		return false;
+	chain->iov[0].base = (unsigned char *)window->local + (size_t)offset;
+	chain->iov[0].len = desc->len;
+	chain->n_out = !write;
+	chain->n_in = write;
+	chain->out_len = write ? 0 : desc->len;
+	chain->in_len = write ? desc->len : 0;
+	return true;
+}
+
 /* ---- giving buffers back in the order they were popped ---- */
 
 /* A popped buffer, in the order of popping. */

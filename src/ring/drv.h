@@ -9,6 +9,14 @@
 #include "viaduct/virtio.h"
 #include "viaduct/vq_drv.h"
 
+/* The common buffer: one segment, checked. */
+struct vd_plain {
+	void *token;
+	uint64_t addr; /* peer address */
+	uint32_t len;
+	uint16_t flags; /* VD_DESC_WRITE or 0 */
+};
+
 /* A buffer to be added: checked whole, so that writing it can't fail half-way. */
 struct vd_request {
 	const struct vd_iov *segments;
@@ -27,6 +35,7 @@ struct vd_vq_drv_ops {
 	size_t (*state_size)(uint32_t size);
 	void (*init)(struct vd_vq_drv *vq, void *state);
 	void (*add)(struct vd_vq_drv *vq, const struct vd_request *request);
+	void (*add_plain)(struct vd_vq_drv *vq, const struct vd_plain *plain);
 	void (*publish)(struct vd_vq_drv *vq);
 	bool (*need_kick)(struct vd_vq_drv *vq);
 	int (*get)(struct vd_vq_drv *vq, struct vd_used *used);
@@ -98,16 +107,17 @@ static inline uint64_t vd_table_addr(const struct vd_vq_drv *vq, uint16_t id)
 }
 
 /* The buffer @id is with the device from now on. */
-static inline void vd_buf_give(struct vd_vq_drv *vq, uint16_t id, const struct vd_request *request)
+static inline struct vd_buf *vd_buf_give(struct vd_vq_drv *vq, uint16_t id, void *token,
+					 uint64_t in_len, uint16_t n_desc)
 {
-	unsigned n_desc = vd_request_descs(request);
 	struct vd_buf *buf = vd_buf(vq, id);
 
-	buf->token = request->token;
-	buf->in_len = request->in_len > UINT32_MAX ? UINT32_MAX : (uint32_t)request->in_len;
-	buf->n_desc = (uint16_t)n_desc;
+	buf->token = token;
+	buf->in_len = in_len > UINT32_MAX ? UINT32_MAX : (uint32_t)in_len;
+	buf->n_desc = n_desc;
 	vq->num_free = (uint16_t)(vq->num_free - n_desc);
 	vq->outstanding++;
+	return buf;
 }
 
 /* @n entries were made available. */
@@ -119,10 +129,28 @@ static inline void vd_vq_drv_moved(struct vd_vq_drv *vq, unsigned n, uint16_t mo
 	vq->unpublished = true;
 }
 
+/* The device wrote more than there is room for, it says. Break the queue, or put *@len right. */
+int vd_buf_bad_len(struct vd_vq_drv *vq, uint32_t id, uint32_t *len);
+
 /*
- * The device says that it used @id and wrote @len bytes. Check that it can be, and fill @used. 0 or
- * -VD_EPROTO.
+ * The device says that it used @id and wrote @len bytes. Check that it can be, and fill @used.
+ * 0 or -VD_EPROTO.
  */
-int vd_buf_check(struct vd_vq_drv *vq, uint32_t id, uint32_t len, struct vd_used *used);
+static inline int vd_buf_check(struct vd_vq_drv *vq, uint32_t id, uint32_t len,
+			       struct vd_used *used)
+{
+	const struct vd_buf *buf;
+
+	if (vd_unlikely(id >= vq->size))
+		return vd_vq_drv_fail(vq, VD_FAULT_USED_RANGE, id, vq->size, 0);
+	buf = vd_buf(vq, (uint16_t)id);
+	if (vd_unlikely(buf->n_desc == 0))
+		return vd_vq_drv_fail(vq, VD_FAULT_USED_IDLE, id, 0, 0);
+	if (vd_unlikely(len > buf->in_len) && vd_buf_bad_len(vq, id, &len) != 0)
+		return -VD_EPROTO;
+	used->token = buf->token;
+	used->len = len;
+	return 0;
+}
 
 #endif /* VD_RING_DRV_H */

@@ -73,35 +73,54 @@ static int walk_desc(struct vd_walk *walk, const struct vd_desc *desc, uint16_t 
 	return walk_table(walk, desc);
 }
 
-/* Collect the list that begins at vq->avail, whose first descriptor has @flags. 1, -VD_E2BIG or
- * -VD_EPROTO. */
-static int walk_list(struct vd_vq_dev *vq, uint16_t flags, struct vd_chain *chain)
+/* The next descriptor of a list: it must be available too (2.8.6). */
+static int fetch(struct vd_vq_dev *vq, uint16_t at, struct vd_desc *desc)
+{
+	const struct vd_packed_desc *raw = &slots(vq)[vd_packed_slot(at)];
+
+	desc->flags = vd_load16(&raw->flags, vq->swap);
+	if (!vd_packed_is_avail(desc->flags, at))
+		return vd_vq_dev_fail(vq, VD_FAULT_LIST_PARTIAL, vd_packed_slot(at), 0, 0);
+	decode(raw, vq->swap, desc);
+	return 0;
+}
+
+/* Collect the list that begins with @desc at vq->avail. 1, -VD_E2BIG or -VD_EPROTO. */
+static int walk_list(struct vd_vq_dev *vq, struct vd_desc *desc, struct vd_chain *chain)
 {
 	uint16_t at = vq->avail;
 	uint16_t most = (uint16_t)(vq->size - vq->outstanding);
 	struct vd_walk walk;
-	struct vd_desc desc;
 
 	vd_walk_begin(&walk, vq, chain);
 	for (uint16_t n = 0; n < most; n++) {
-		const struct vd_packed_desc *raw = &slots(vq)[vd_packed_slot(at)];
-
-		if (n > 0)
-			flags = vd_load16(&raw->flags, vq->swap);
-		if (!vd_packed_is_avail(flags, at))
-			return vd_vq_dev_fail(vq, VD_FAULT_LIST_PARTIAL, vd_packed_slot(at), 0, 0);
-		decode(raw, vq->swap, &desc);
-		desc.flags = flags;
-		if (walk_desc(&walk, &desc, n) != 0)
+		if (n > 0 && fetch(vq, at, desc) != 0)
+			return -VD_EPROTO;
+		if (walk_desc(&walk, desc, n) != 0)
 			return -VD_EPROTO;
 		at = vd_packed_forward(at, 1, vq->size);
-		if (!(flags & VD_DESC_NEXT)) {
-			chain->id = desc.link;
+		if (!(desc->flags & VD_DESC_NEXT)) {
+			chain->id = desc->link;
 			chain->n_desc = (uint16_t)(n + 1);
 			return vd_walk_end(&walk);
 		}
 	}
 	return vd_vq_dev_fail(vq, VD_FAULT_RING_FULL, most + 1u, most, 0);
+}
+
+/* The same, quickly if it is one plain descriptor. */
+static inline int walk_first(struct vd_vq_dev *vq, uint16_t flags, struct vd_chain *chain)
+{
+	struct vd_desc desc;
+
+	decode(&slots(vq)[vd_packed_slot(vq->avail)], vq->swap, &desc);
+	desc.flags = flags;
+	if (vd_unlikely(vq->outstanding == vq->size || vq->journal != NULL ||
+			!vd_walk_plain(vq, &desc, chain)))
+		return walk_list(vq, &desc, chain);
+	chain->id = desc.link;
+	chain->n_desc = 1;
+	return 1;
 }
 
 /* The list that a predecessor had popped, from the journal: the ring may hold something else there
@@ -137,7 +156,7 @@ static int pop_again(struct vd_vq_dev *vq, struct vd_chain *chain)
 	return got;
 }
 
-static int pop_fresh(struct vd_vq_dev *vq, struct vd_chain *chain)
+static inline int pop_fresh(struct vd_vq_dev *vq, struct vd_chain *chain)
 {
 	uint16_t flags;
 	int got;
@@ -145,7 +164,7 @@ static int pop_fresh(struct vd_vq_dev *vq, struct vd_chain *chain)
 	if (!next_flags(vq, &flags))
 		return 0;
 	chain->replayed = false;
-	got = walk_list(vq, flags, chain);
+	got = walk_first(vq, flags, chain);
 	if (got == -VD_EPROTO)
 		return got;
 	vq->avail = vd_packed_forward(vq->avail, chain->n_desc, vq->size);
@@ -181,7 +200,7 @@ static bool packed_ready(struct vd_vq_dev *vq)
  * One used descriptor that stands for @n slots. The driver looks at the flags of the next one only,
  * so the first of a batch keeps its flags back until the rest is written.
  */
-static void use(struct vd_vq_dev *vq, uint16_t id, uint32_t written, uint16_t n)
+static inline void use(struct vd_vq_dev *vq, uint16_t id, uint32_t written, uint16_t n)
 {
 	struct vd_packed_desc *desc = &slots(vq)[vd_packed_slot(vq->used)];
 	uint16_t flags = vd_packed_used_flags(vq->used);

@@ -39,8 +39,8 @@ static void encode(struct vd_packed_desc *desc, uint64_t addr, uint32_t len, uin
  * Write one descriptor of the ring. The device looks at the flags of the next one only, so the very
  * first since the last publication keeps its flags back until the rest is written (2.8.14).
  */
-static void put_desc(struct vd_vq_drv *vq, uint16_t at, uint64_t addr, uint32_t len, uint16_t id,
-		     uint16_t flags)
+static inline void put_desc(struct vd_vq_drv *vq, uint16_t at, uint64_t addr, uint32_t len,
+			    uint16_t id, uint16_t flags)
 {
 	struct vd_packed_desc *desc = &slots(vq)[vd_packed_slot(at)];
 
@@ -77,6 +77,17 @@ static void put_indirect(struct vd_vq_drv *vq, const struct vd_request *request,
 		 VD_DESC_INDIRECT);
 }
 
+/* The buffer @id of @count descriptors lies at vq->avail: step behind it. */
+static inline void offer(struct vd_vq_drv *vq, uint16_t id, uint16_t count)
+{
+	if (vq->first_slot == UINT16_MAX)
+		vq->first_slot = vd_packed_slot(vq->avail);
+	ids(vq)[vd_packed_slot(vq->avail)] = id;
+	vq->free_head = links(vq)[id];
+	vq->avail = vd_packed_forward(vq->avail, count, vq->size);
+	vd_vq_drv_moved(vq, count, vq->size);
+}
+
 static void packed_add(struct vd_vq_drv *vq, const struct vd_request *request)
 {
 	uint16_t id = vq->free_head;
@@ -86,13 +97,17 @@ static void packed_add(struct vd_vq_drv *vq, const struct vd_request *request)
 		put_indirect(vq, request, id);
 	else
 		put_direct(vq, request, id);
-	if (vq->first_slot == UINT16_MAX)
-		vq->first_slot = vd_packed_slot(vq->avail);
-	ids(vq)[vd_packed_slot(vq->avail)] = id;
-	vq->free_head = links(vq)[id];
-	vd_buf_give(vq, id, request);
-	vq->avail = vd_packed_forward(vq->avail, count, vq->size);
-	vd_vq_drv_moved(vq, count, vq->size);
+	(void)vd_buf_give(vq, id, request->token, request->in_len, count);
+	offer(vq, id, count);
+}
+
+static void packed_add_plain(struct vd_vq_drv *vq, const struct vd_plain *plain)
+{
+	uint16_t id = vq->free_head;
+
+	put_desc(vq, vq->avail, plain->addr, plain->len, id, plain->flags);
+	(void)vd_buf_give(vq, id, plain->token, plain->flags ? plain->len : 0, 1);
+	offer(vq, id, 1);
 }
 
 static void packed_publish(struct vd_vq_drv *vq)
@@ -114,7 +129,7 @@ static bool packed_need_kick(struct vd_vq_drv *vq)
 
 /* ---- get ---- */
 
-static void packed_forget(struct vd_vq_drv *vq, uint16_t id)
+static inline void packed_forget(struct vd_vq_drv *vq, uint16_t id)
 {
 	struct vd_buf *buf = vd_buf(vq, id);
 
@@ -147,7 +162,7 @@ static int open_batch(struct vd_vq_drv *vq, uint16_t id, uint32_t len)
 	return 0;
 }
 
-static int next_used(struct vd_vq_drv *vq, uint16_t flags, uint16_t *id, uint32_t *len)
+static inline int next_used(struct vd_vq_drv *vq, uint16_t flags, uint16_t *id, uint32_t *len)
 {
 	const struct vd_packed_desc *desc = &slots(vq)[vd_packed_slot(vq->used)];
 
@@ -239,6 +254,7 @@ const struct vd_vq_drv_ops vd_packed_drv = {
 	.state_size = packed_state_size,
 	.init = packed_init,
 	.add = packed_add,
+	.add_plain = packed_add_plain,
 	.publish = packed_publish,
 	.need_kick = packed_need_kick,
 	.get = packed_get,

@@ -39,21 +39,10 @@ static struct vd_split_used *used(const struct vd_vq_dev *vq)
 	return vq->ring.device;
 }
 
-static bool is_busy(const struct vd_vq_dev *vq, uint16_t head)
+/* One byte a descriptor: a bit each would make neighbours in a stream wait for one another. */
+static bool *busy(const struct vd_vq_dev *vq)
 {
-	const uint32_t *busy = vq->busy;
-
-	return busy[head / 32] >> (head % 32) & 1;
-}
-
-static void set_busy(struct vd_vq_dev *vq, uint16_t head, bool on)
-{
-	uint32_t *busy = vq->busy;
-
-	if (on)
-		busy[head / 32] |= 1u << (head % 32);
-	else
-		busy[head / 32] &= ~(1u << (head % 32));
+	return vq->busy;
 }
 
 /* ---- pop ---- */
@@ -117,29 +106,29 @@ static int follow(struct vd_vq_dev *vq, struct place *at, const struct vd_desc *
 	return 0;
 }
 
-/* Collect the buffer that starts at @head. 1, -VD_E2BIG or -VD_EPROTO. */
-static int walk_chain(struct vd_vq_dev *vq, uint16_t head, struct vd_chain *chain)
+/* Collect the buffer that starts with @desc at @head. 1, -VD_E2BIG or -VD_EPROTO. */
+static int walk_chain(struct vd_vq_dev *vq, uint16_t head, struct vd_desc desc,
+		      struct vd_chain *chain)
 {
 	struct place at = {.entries = vq->size, .index = head};
 	struct vd_walk walk;
-	struct vd_desc desc;
 
 	vd_walk_begin(&walk, vq, chain);
 	/* No chain is longer than the queue (2.7.5.3.1), so a longer one must be a loop. */
 	for (uint32_t n = 0; n < vq->size;) {
-		if (fetch(vq, &at, &desc) != 0)
-			return -VD_EPROTO;
 		if (desc.flags & VD_DESC_INDIRECT) {
 			if (enter_table(vq, &at, &desc) != 0)
 				return -VD_EPROTO;
-			continue;
+		} else {
+			n++;
+			if (vd_walk_segment(&walk, &desc, at.index) != 0)
+				return -VD_EPROTO;
+			if (!(desc.flags & VD_DESC_NEXT))
+				return vd_walk_end(&walk);
+			if (follow(vq, &at, &desc) != 0)
+				return -VD_EPROTO;
 		}
-		n++;
-		if (vd_walk_segment(&walk, &desc, at.index) != 0)
-			return -VD_EPROTO;
-		if (!(desc.flags & VD_DESC_NEXT))
-			return vd_walk_end(&walk);
-		if (follow(vq, &at, &desc) != 0)
+		if (fetch(vq, &at, &desc) != 0)
 			return -VD_EPROTO;
 	}
 	return vd_vq_dev_fail(vq, VD_FAULT_CHAIN_LONG, vq->size, 0, 0);
@@ -160,18 +149,21 @@ static int refresh(struct vd_vq_dev *vq)
 	return ahead > 0;
 }
 
-static int pop_head(struct vd_vq_dev *vq, uint16_t head, struct vd_chain *chain)
+static inline int pop_head(struct vd_vq_dev *vq, uint16_t head, struct vd_chain *chain)
 {
-	int got;
+	struct vd_desc desc;
+	int got = 1;
 
-	if (head >= vq->size)
+	if (vd_unlikely(head >= vq->size))
 		return vd_vq_dev_fail(vq, VD_FAULT_HEAD_RANGE, head, vq->size, 0);
-	if (is_busy(vq, head))
+	if (vd_unlikely(busy(vq)[head]))
 		return vd_vq_dev_fail(vq, VD_FAULT_HEAD_BUSY, head, 0, 0);
-	got = walk_chain(vq, head, chain);
-	if (got == -VD_EPROTO)
+	decode(&table(vq)[head], vq->swap, &desc);
+	if (vd_unlikely(!vd_walk_plain(vq, &desc, chain)))
+		got = walk_chain(vq, head, desc, chain);
+	if (vd_unlikely(got == -VD_EPROTO))
 		return got;
-	set_busy(vq, head, true);
+	busy(vq)[head] = true;
 	vq->outstanding++;
 	chain->id = head;
 	chain->n_desc = 1;
@@ -184,7 +176,7 @@ static int pop_again(struct vd_vq_dev *vq, struct vd_chain *chain)
 	return pop_head(vq, chain->entry, chain);
 }
 
-static int pop_fresh(struct vd_vq_dev *vq, struct vd_chain *chain)
+static inline int pop_fresh(struct vd_vq_dev *vq, struct vd_chain *chain)
 {
 	uint16_t head;
 	int got;
@@ -213,7 +205,7 @@ static int split_pop_many(struct vd_vq_dev *vq, struct vd_chain *chains, unsigne
 
 static void split_unpop(struct vd_vq_dev *vq, const struct vd_chain *chain)
 {
-	set_busy(vq, chain->id, false);
+	busy(vq)[chain->id] = false;
 	vq->outstanding--;
 	if (!chain->replayed)
 		vq->avail--;
@@ -227,7 +219,7 @@ static bool split_ready(struct vd_vq_dev *vq)
 /* ---- push ---- */
 
 /* One used element that stands for @count buffers. */
-static void use(struct vd_vq_dev *vq, uint16_t id, uint32_t written, uint16_t count)
+static inline void use(struct vd_vq_dev *vq, uint16_t id, uint32_t written, uint16_t count)
 {
 	uint16_t slot = vq->used & (vq->size - 1);
 	struct shadow *shadow = (struct shadow *)vq->shadow + slot;
@@ -247,7 +239,7 @@ static void use(struct vd_vq_dev *vq, uint16_t id, uint32_t written, uint16_t co
 
 static int split_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32_t written)
 {
-	if (chain->id >= vq->size || !is_busy(vq, chain->id))
+	if (chain->id >= vq->size || !busy(vq)[chain->id])
 		return -VD_EINVAL;
 	if (vq->in_order) {
 		int err = vd_order_push(vq, chain, written);
@@ -259,7 +251,7 @@ static int split_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32
 			vq->journal->ops->pushed(vq->journal, chain->entry);
 		use(vq, chain->id, written, 1);
 	}
-	set_busy(vq, chain->id, false);
+	busy(vq)[chain->id] = false;
 	vq->outstanding--;
 	return 0;
 }
@@ -334,8 +326,7 @@ static size_t order_size(uint32_t size, bool in_order)
 
 static size_t split_state_size(uint32_t size, bool in_order)
 {
-	return shadow_size(size) + order_size(size, in_order) +
-	       sizeof(uint32_t) * ((size + 31) / 32);
+	return shadow_size(size) + order_size(size, in_order) + sizeof(bool) * size;
 }
 
 static int split_init(struct vd_vq_dev *vq, const struct vd_vq_dev_config *config)

@@ -13,12 +13,20 @@
 
 #include <string.h>
 
+/* A descriptor in two words: putting it together in registers and comparing it so is a good deal
+ * faster than field by field. */
 struct shadow {
 	uint64_t addr;
-	uint32_t len;
-	uint16_t flags;
-	uint16_t next;
+	uint64_t rest; /* len, flags << 32, next << 48 */
 };
+
+static inline struct shadow make_desc(uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+{
+	return (struct shadow){
+		.addr = addr,
+		.rest = len | (uint64_t)flags << 32 | (uint64_t)next << 48,
+	};
+}
 
 static struct vd_split_desc *table(const struct vd_vq_drv *vq)
 {
@@ -53,35 +61,30 @@ static uint16_t slot_of(const struct vd_vq_drv *vq, uint16_t index)
 
 /* ---- add ---- */
 
-static void encode(struct vd_split_desc *desc, const struct shadow *value, bool swap)
+static inline void encode(struct vd_split_desc *desc, struct shadow value, bool swap)
 {
-	vd_store64(&desc->addr, value->addr, swap);
-	vd_store32(&desc->len, value->len, swap);
-	vd_store16(&desc->flags, value->flags, swap);
-	vd_store16(&desc->next, value->next, swap);
+	vd_store64(&desc->addr, value.addr, swap);
+	vd_store32(&desc->len, (uint32_t)value.rest, swap);
+	vd_store16(&desc->flags, (uint16_t)(value.rest >> 32), swap);
+	vd_store16(&desc->next, (uint16_t)(value.rest >> 48), swap);
 }
 
-static void put_desc(struct vd_vq_drv *vq, uint16_t index, const struct shadow *value)
+static inline void put_desc(struct vd_vq_drv *vq, uint16_t index, struct shadow value)
 {
 	struct shadow *shadow = (struct shadow *)vq->shadow + index;
 
-	if (shadow->addr == value->addr && shadow->len == value->len &&
-	    shadow->flags == value->flags && shadow->next == value->next)
+	if (shadow->addr == value.addr && shadow->rest == value.rest)
 		return;
-	*shadow = *value;
+	*shadow = value;
 	encode(&table(vq)[index], value, vq->swap);
 }
 
+/* `next` means nothing without NEXT; 0 there keeps equal descriptors equal. */
 static struct shadow segment(struct vd_vq_drv *vq, const struct vd_request *request, unsigned n,
 			     uint16_t next)
 {
-	return (struct shadow){
-		.addr = vd_request_addr(vq, request, n),
-		.len = vd_request_len(request, n),
-		.flags = vd_request_flags(request, n),
-		/* `next` means nothing without NEXT; 0 there keeps equal descriptors equal. */
-		.next = n + 1 < request->count ? next : 0,
-	};
+	return make_desc(vd_request_addr(vq, request, n), vd_request_len(request, n),
+			 vd_request_flags(request, n), n + 1 < request->count ? next : 0);
 }
 
 /* The chain goes into the table from @head on. Returns its last descriptor. */
@@ -90,9 +93,7 @@ static uint16_t put_direct(struct vd_vq_drv *vq, const struct vd_request *reques
 	uint16_t at = head;
 
 	for (unsigned n = 0;; n++) {
-		struct shadow value = segment(vq, request, n, links(vq)[at]);
-
-		put_desc(vq, at, &value);
+		put_desc(vq, at, segment(vq, request, n, links(vq)[at]));
 		if (n + 1 == request->count)
 			return at;
 		at = links(vq)[at];
@@ -103,39 +104,54 @@ static uint16_t put_direct(struct vd_vq_drv *vq, const struct vd_request *reques
 static void put_indirect(struct vd_vq_drv *vq, const struct vd_request *request, uint16_t head)
 {
 	struct vd_split_desc *entries = vd_table(vq, head);
-	struct shadow value = {
-		.addr = vd_table_addr(vq, head),
-		.len = request->count * VD_DESC_SIZE,
-		.flags = VD_DESC_INDIRECT,
-	};
 
-	for (unsigned n = 0; n < request->count; n++) {
-		struct shadow entry = segment(vq, request, n, (uint16_t)(n + 1));
-
-		encode(&entries[n], &entry, vq->swap);
-	}
-	put_desc(vq, head, &value);
+	for (unsigned n = 0; n < request->count; n++)
+		encode(&entries[n], segment(vq, request, n, (uint16_t)(n + 1)), vq->swap);
+	put_desc(vq, head,
+		 make_desc(vd_table_addr(vq, head), request->count * VD_DESC_SIZE, VD_DESC_INDIRECT,
+			   0));
 }
 
-static void split_add(struct vd_vq_drv *vq, const struct vd_request *request)
+/* The buffer at @head is next in the available ring. */
+static inline void offer(struct vd_vq_drv *vq, uint16_t head)
 {
-	uint16_t head = vq->free_head;
-	uint16_t last = head;
 	uint16_t slot = slot_of(vq, vq->avail);
 
-	if (request->indirect)
-		put_indirect(vq, request, head);
-	else
-		last = put_direct(vq, request, head);
-	vq->free_head = links(vq)[last];
-	vd_buf_give(vq, head, request);
-	vd_buf(vq, head)->last = last;
 	if (heads(vq)[slot] != head) {
 		heads(vq)[slot] = head;
 		vd_store16(&avail(vq)->ring[slot], head, vq->swap);
 	}
 	vq->avail++;
 	vd_vq_drv_moved(vq, 1, UINT16_MAX);
+}
+
+static void split_add(struct vd_vq_drv *vq, const struct vd_request *request)
+{
+	uint16_t head = vq->free_head;
+	uint16_t last = head;
+	struct vd_buf *buf;
+
+	if (request->indirect)
+		put_indirect(vq, request, head);
+	else
+		last = put_direct(vq, request, head);
+	vq->free_head = links(vq)[last];
+	buf = vd_buf_give(vq, head, request->token, request->in_len,
+			  (uint16_t)vd_request_descs(request));
+	buf->last = last;
+	offer(vq, head);
+}
+
+static void split_add_plain(struct vd_vq_drv *vq, const struct vd_plain *plain)
+{
+	uint16_t head = vq->free_head;
+	struct vd_buf *buf;
+
+	put_desc(vq, head, make_desc(plain->addr, plain->len, plain->flags, 0));
+	vq->free_head = links(vq)[head];
+	buf = vd_buf_give(vq, head, plain->token, plain->flags ? plain->len : 0, 1);
+	buf->last = head;
+	offer(vq, head);
 }
 
 static void split_publish(struct vd_vq_drv *vq)
@@ -162,7 +178,7 @@ static bool split_need_kick(struct vd_vq_drv *vq)
 /* ---- get ---- */
 
 /* The descriptors of @head go back behind the last free one. */
-static void split_forget(struct vd_vq_drv *vq, uint16_t head)
+static inline void split_forget(struct vd_vq_drv *vq, uint16_t head)
 {
 	struct vd_buf *buf = vd_buf(vq, head);
 
@@ -209,7 +225,7 @@ static int open_batch(struct vd_vq_drv *vq, uint32_t id, uint32_t len)
 }
 
 /* What the next used buffer is: from the ring, or the next of an open batch. */
-static int next_used(struct vd_vq_drv *vq, uint32_t *id, uint32_t *len)
+static inline int next_used(struct vd_vq_drv *vq, uint32_t *id, uint32_t *len)
 {
 	const struct vd_split_used_elem *elem = &used_ring(vq)->ring[slot_of(vq, vq->used)];
 
@@ -301,6 +317,7 @@ const struct vd_vq_drv_ops vd_split_drv = {
 	.state_size = split_state_size,
 	.init = split_init,
 	.add = split_add,
+	.add_plain = split_add_plain,
 	.publish = split_publish,
 	.need_kick = split_need_kick,
 	.get = split_get,

@@ -116,26 +116,62 @@ static int check_segments(struct vd_vq_drv *vq, struct vd_request *request)
 	return 0;
 }
 
+/* One segment. */
+static inline int add_plain(struct vd_vq_drv *vq, const struct vd_iov *segment, bool write,
+			    void *token)
+{
+	struct vd_plain plain = {
+		.token = token,
+		.len = (uint32_t)segment->len,
+		.flags = write ? VD_DESC_WRITE : 0,
+	};
+	int err;
+
+	if (vd_unlikely(vq->num_free == 0))
+		return -VD_ENOSPC;
+	if (vd_unlikely(segment->len != plain.len || plain.len == 0))
+		return plain.len == 0 && segment->len == 0 ? -VD_EINVAL : -VD_E2BIG;
+	err = vd_mem_peer_hint(vq->mem, segment->base, segment->len,
+			       write ? VD_MEM_WRITE : VD_MEM_READ, &plain.addr, &vq->hint);
+	if (vd_likely(err == 0))
+		vq->ops->add_plain(vq, &plain);
+	return err;
+}
+
+/* Several. */
+static int add_many(struct vd_vq_drv *vq, struct vd_request *request)
+{
+	int err;
+
+	request->indirect = request->count <= vq->table_entries;
+	if (vd_request_descs(request) > vq->num_free)
+		return -VD_ENOSPC;
+	err = check_segments(vq, request);
+	if (err == 0)
+		vq->ops->add(vq, request);
+	return err;
+}
+
 int vd_vq_drv_add(struct vd_vq_drv *vq, const struct vd_iov *segments, unsigned n_out,
 		  unsigned n_in, void *token)
 {
-	struct vd_request request = {
-		.segments = segments, .n_out = n_out, .count = n_out + n_in, .token = token};
-	int err;
+	struct vd_request request;
 
-	if (vd_vq_drv_is_broken(vq))
+	if (vd_unlikely(vd_vq_drv_is_broken(vq)))
 		return -VD_EPROTO;
+	if (vd_likely((n_out | n_in) == 1 && n_out != n_in))
+		return add_plain(vq, segments, n_in, token);
 	if (n_out > vq->chain_max || n_in > vq->chain_max - n_out)
 		return -VD_E2BIG;
-	if (request.count == 0)
+	if (n_out + n_in == 0)
 		return -VD_EINVAL;
-	request.indirect = request.count > 1 && request.count <= vq->table_entries;
-	if (vd_request_descs(&request) > vq->num_free)
-		return -VD_ENOSPC;
-	err = check_segments(vq, &request);
-	if (err == 0)
-		vq->ops->add(vq, &request);
-	return err;
+	request = (struct vd_request){
+		.segments = segments,
+		.n_out = n_out,
+		.count = n_out + n_in,
+		.token = token,
+	};
+	return add_many(vq, &request);
 }
 
 void vd_vq_drv_publish(struct vd_vq_drv *vq)
@@ -164,24 +200,16 @@ uint32_t vd_vq_drv_notification(const struct vd_vq_drv *vq, uint16_t index)
 	return vd_notification(index, vq->avail);
 }
 
-int vd_buf_check(struct vd_vq_drv *vq, uint32_t id, uint32_t len, struct vd_used *used)
+int vd_buf_bad_len(struct vd_vq_drv *vq, uint32_t id, uint32_t *len)
 {
-	const struct vd_buf *buf;
+	uint32_t room = vd_buf(vq, (uint16_t)id)->in_len;
 
-	if (id >= vq->size)
-		return vd_vq_drv_fail(vq, VD_FAULT_USED_RANGE, id, vq->size, 0);
-	buf = vd_buf(vq, (uint16_t)id);
-	if (buf->n_desc == 0)
-		return vd_vq_drv_fail(vq, VD_FAULT_USED_IDLE, id, 0, 0);
-	if (len > buf->in_len) {
-		/* Devices in the field (OpenAMP, kvmtool) report what they read as written. Of a
-		 * buffer in which nothing can have been written that does no harm; of others it
-		 * would, so there only legacy devices are forgiven. */
-		if (vq->strict_len && buf->in_len > 0)
-			return vd_vq_drv_fail(vq, VD_FAULT_USED_LEN, id, len, buf->in_len);
-		len = buf->in_len;
-	}
-	*used = (struct vd_used){.token = buf->token, .len = len};
+	/* Devices in the field (OpenAMP, kvmtool) report what they read as written. Of a buffer in
+	 * which nothing can have been written that does no harm; of others it would, so there only
+	 * legacy devices are forgiven. */
+	if (vq->strict_len && room > 0)
+		return vd_vq_drv_fail(vq, VD_FAULT_USED_LEN, id, *len, room);
+	*len = room;
 	return 0;
 }
 
