@@ -56,6 +56,9 @@ extern "C" {
 	X(QUEUE_MEMORY, "part {1} of queue {0} is not inside shared memory or not aligned (address {2x})")      \
 	X(QUEUE_POSITION, "queue {0} can't start at available {1} and used {2}")                                \
 	X(QUEUE_READY, "queue {0} was changed while it was in use")                                             \
+	X(NEEDS_RESET, "the device asks to be reset (status {0x})")                                             \
+	X(START_FAILED, "the device could not start: error {0}")                                                \
+	X(SUSPEND_FAILED, "the device could not suspend or resume: error {0}")                                  \
 	/* found by the vhost-user transport */                                                                 \
 	X(VU_VERSION, "vhost-user request {0} has flags {1x}: not version 1")                                   \
 	X(VU_REQUEST, "vhost-user request {0} is unknown")                                                      \

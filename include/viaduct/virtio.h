@@ -7,6 +7,9 @@
 #ifndef VIADUCT_VIRTIO_H
 #define VIADUCT_VIRTIO_H
 
+#include "viaduct/fault.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -71,8 +74,61 @@ enum vd_status {
  * queue with 8). */
 #define VD_QUEUES_MAX 1024
 
-/* The name of a feature bit of no device type ("VERSION_1"), or NULL. For people. */
-const char *vd_feature_name(unsigned bit);
+/* "Needs no other feature", "belongs to no feature". */
+#define VD_F_NONE 0xff
+
+/* A feature bit: one row serves negotiation on both sides and everything that prints it. */
+struct vd_feature_row {
+	uint8_t bit;
+	uint8_t needs; /* bit that must be accepted with it, or VD_F_NONE */
+	const char *name;
+};
+
+/* A field of configuration space. Its bytes are little-endian (a legacy driver's own order). */
+struct vd_config_field {
+	uint16_t offset;
+	uint8_t width;	 /* bytes of an element: 1, 2, 4 or 8; it is accessed with that width */
+	uint16_t count;	 /* elements */
+	uint8_t feature; /* it exists only if this bit is offered, or VD_F_NONE */
+	bool writable;	 /* by the driver */
+	const char *name;
+};
+
+/* All that is fixed about a type of device, for both roles. */
+struct vd_device_type {
+	uint32_t id; /* enum vd_virtio_id */
+	const char *name;
+	const struct vd_feature_row *features; /* bits 0-23 and 50-63 */
+	uint16_t n_features;
+	uint16_t n_fields;
+	const struct vd_config_field *fields; /* in order of their offset */
+	uint32_t config_size;		      /* bytes */
+};
+
+/* The feature bits that belong to no device type. */
+extern const struct vd_feature_row vd_common_features[];
+extern const unsigned vd_n_common_features;
+
+/* The name of a feature bit of @type (may be NULL) or of none, or NULL if nobody gave it one. */
+const char *vd_feature_name(const struct vd_device_type *type, unsigned bit);
+
+/* Those of @features that the specification defines for @type: all others are to be ignored (2.2).
+ */
+uint64_t vd_features_defined(const struct vd_device_type *type, uint64_t features);
+
+/* @features without those whose prerequisite is missing from it. */
+uint64_t vd_features_closed(const struct vd_device_type *type, uint64_t features);
+
+/*
+ * May a driver that was offered @offered accept @accepted? 0, or -VD_EINVAL with the reason in
+ * @fault: a bit that was not offered, or one without the bit it needs.
+ */
+int vd_features_check(const struct vd_device_type *type, uint64_t offered, uint64_t accepted,
+		      struct vd_fault *fault);
+
+/* The field that holds byte @offset, or NULL if that byte is in no field. */
+const struct vd_config_field *vd_config_field_at(const struct vd_device_type *type,
+						 uint32_t offset);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The loopback transport: see viaduct/loopback.h. */
+#include "viaduct/loopback.h"
+
+#include "viaduct/errno.h"
+
+#include <string.h>
+
+#define CONFIG_BIT (UINT64_C(1) << VD_LOOPBACK_QUEUES)
+
+static struct vd_loopback *loop_of(struct vd_vdev *vdev)
+{
+	return (struct vd_loopback *)((char *)vdev - offsetof(struct vd_loopback, vdev));
+}
+
+/* ---- the device's side ---- */
+
+static void tell_driver(struct vd_loopback *loop, uint64_t bit)
+{
+	__atomic_fetch_or(&loop->to_driver, bit, __ATOMIC_RELEASE);
+	loop->n_to_driver++;
+	if (loop->config.ring_driver != NULL)
+		loop->config.ring_driver(loop);
+}
+
+static void device_notify(struct vd_device *dev, uint16_t index)
+{
+	tell_driver(dev->transport_data, VD_BIT(index));
+}
+
+static void device_config_changed(struct vd_device *dev)
+{
+	tell_driver(dev->transport_data, CONFIG_BIT);
+}
+
+static const struct vd_device_transport_ops device_ops = {
+	.notify = device_notify,
+	.config_changed = device_config_changed,
+};
+
+bool vd_loopback_poll_device(struct vd_loopback *loop)
+{
+	uint64_t bits = __atomic_exchange_n(&loop->to_device, 0, __ATOMIC_ACQUIRE);
+
+	for (uint16_t i = 0; !loop->detached && i < loop->config.dev->n_queues; i++)
+		if (bits & VD_BIT(i))
+			vd_device_kick(loop->config.dev, vd_notification(i, 0));
+	return bits != 0;
+}
+
+/* ---- the driver's side ---- */
+
+static uint64_t get_features(struct vd_vdev *vdev)
+{
+	struct vd_loopback *loop = loop_of(vdev);
+
+	return loop->detached ? 0 : vd_device_offered(loop->config.dev);
+}
+
+static int set_features(struct vd_vdev *vdev, uint64_t features)
+{
+	struct vd_loopback *loop = loop_of(vdev);
+
+	return loop->detached ? -VD_ENODEV : vd_device_set_features(loop->config.dev, features);
+}
+
+/* A register that nobody answers for reads as all ones, as on most buses. */
+static uint8_t get_status(struct vd_vdev *vdev)
+{
+	struct vd_loopback *loop = loop_of(vdev);
+
+	return loop->detached ? 0xff : vd_device_status(loop->config.dev);
+}
+
+static void set_status(struct vd_vdev *vdev, uint8_t status)
+{
+	struct vd_loopback *loop = loop_of(vdev);
+
+	if (!loop->detached)
+		vd_device_set_status(loop->config.dev, status);
+}
+
+static int reset(struct vd_vdev *vdev)
+{
+	struct vd_loopback *loop = loop_of(vdev);
+
+	if (loop->detached)
+		return -VD_ENODEV;
+	vd_device_reset(loop->config.dev);
+	return 0;
+}
+
+static int config_read(struct vd_vdev *vdev, uint32_t offset, void *bytes, uint32_t len)
+{
+	struct vd_loopback *loop = loop_of(vdev);
+
+	if (!loop->detached)
+		return vd_device_config_read(loop->config.dev, offset, bytes, len);
+	memset(bytes, 0xff, len);
+	return -VD_ENODEV;
+}
+
+static int config_write(struct vd_vdev *vdev, uint32_t offset, const void *bytes, uint32_t len)
+{
+	struct vd_loopback *loop = loop_of(vdev);
+
+	if (loop->detached)
+		return -VD_ENODEV;
+	return vd_device_config_write(loop->config.dev, offset, bytes, len);
+}
+
+static uint32_t config_generation(struct vd_vdev *vdev)
+{
+	return loop_of(vdev)->config.dev->config_generation;
+}
+
+static uint16_t queue_size_max(struct vd_vdev *vdev, uint16_t index)
+{
+	const struct vd_device *dev = loop_of(vdev)->config.dev;
+
+	return index < dev->n_queues ? dev->queues[index].size_max : 0;
+}
+
+static int queue_enable(struct vd_vdev *vdev, struct vd_vdev_vq *queue)
+{
+	struct vd_loopback *loop = loop_of(vdev);
+	struct vd_queue_setup setup = {
+		.size = queue->vq.size,
+		.big_endian = vdev->big_endian && !vd_vdev_has(vdev, VD_F_VERSION_1),
+		.ring = queue->ring,
+		.position = vd_ring_start(vd_vdev_has(vdev, VD_F_RING_PACKED) ? VD_RING_PACKED
+									      : VD_RING_SPLIT),
+	};
+
+	if (loop->detached)
+		return -VD_ENODEV;
+	return vd_device_queue_enable(loop->config.dev, queue->index, &setup);
+}
+
+static int queue_disable(struct vd_vdev *vdev, struct vd_vdev_vq *queue)
+{
+	struct vd_loopback *loop = loop_of(vdev);
+
+	if (!loop->detached)
+		vd_device_queue_disable(loop->config.dev, queue->index, NULL);
+	return 0;
+}
+
+static void notify(struct vd_vdev *vdev, struct vd_vdev_vq *queue, uint32_t notification)
+{
+	struct vd_loopback *loop = loop_of(vdev);
+
+	(void)notification;
+	__atomic_fetch_or(&loop->to_device, VD_BIT(queue->index), __ATOMIC_RELEASE);
+	loop->n_to_device++;
+	if (loop->config.ring_device != NULL)
+		loop->config.ring_device(loop);
+}
+
+static const struct vd_vdev_ops driver_ops = {
+	.get_features = get_features,
+	.set_features = set_features,
+	.get_status = get_status,
+	.set_status = set_status,
+	.reset = reset,
+	.config_read = config_read,
+	.config_write = config_write,
+	.config_generation = config_generation,
+	.queue_size_max = queue_size_max,
+	.queue_enable = queue_enable,
+	.queue_disable = queue_disable,
+	.notify = notify,
+};
+
+bool vd_loopback_poll_driver(struct vd_loopback *loop)
+{
+	uint64_t bits = __atomic_exchange_n(&loop->to_driver, 0, __ATOMIC_ACQUIRE);
+
+	for (uint16_t i = 0; i < VD_LOOPBACK_QUEUES && i < loop->vdev.n_queues; i++)
+		if (bits & VD_BIT(i))
+			vd_vdev_queue_notified(&loop->vdev, i);
+	if (bits & CONFIG_BIT)
+		vd_vdev_config_changed(&loop->vdev);
+	return bits != 0;
+}
+
+/* ---- both ---- */
+
+static void attach(struct vd_loopback *loop)
+{
+	struct vd_device *dev = loop->config.dev;
+
+	vd_device_attach(dev, &device_ops, loop, loop->config.mem, loop->config.features);
+	vd_device_set_legacy_order(dev, loop->config.legacy_big_endian);
+}
+
+int vd_loopback_init(struct vd_loopback *loop, const struct vd_loopback_config *config)
+{
+	if (config->dev->n_queues > VD_LOOPBACK_QUEUES)
+		return -VD_EINVAL;
+	*loop = (struct vd_loopback){
+		.config = *config,
+		.vdev =
+			{
+				.type = config->dev->type,
+				.device_id = config->dev->type->id,
+				.vendor_id = config->dev->vendor,
+				.ops = &driver_ops,
+				.transport_features = config->features,
+				.mem = config->mem,
+				.shared = config->shared,
+				.local = config->local,
+				.split = config->split,
+				.packed = config->packed,
+				.big_endian = config->legacy_big_endian,
+			},
+	};
+	attach(loop);
+	return 0;
+}
+
+void vd_loopback_kill_device(struct vd_loopback *loop)
+{
+	loop->detached = true;
+	loop->to_device = 0;
+	vd_device_detach(loop->config.dev);
+}
+
+void vd_loopback_revive_device(struct vd_loopback *loop, struct vd_device *dev)
+{
+	loop->config.dev = dev;
+	loop->detached = false;
+	attach(loop);
+}

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The device role: status, features, life of the queues. See viaduct/device.h; VIRTIO 1.4, 2 and 3.
+ */
+#include "viaduct/device.h"
+
+#include "viaduct/errno.h"
+
+/* ---- faults ---- */
+
+void vd_device_report(struct vd_device *dev, const struct vd_fault *fault)
+{
+	dev->n_faults++;
+	dev->fault = *fault;
+	if (dev->ops->fault != NULL)
+		dev->ops->fault(dev, fault);
+}
+
+static void report(struct vd_device *dev, enum vd_fault_code code, uint64_t a, uint64_t b)
+{
+	struct vd_fault fault = {.code = code, .value = {a, b}};
+
+	vd_device_report(dev, &fault);
+}
+
+void vd_device_fail(struct vd_device *dev, const struct vd_fault *fault)
+{
+	vd_device_report(dev, fault);
+	if (dev->status & VD_STATUS_NEEDS_RESET)
+		return;
+	dev->running = false;
+	dev->status |= VD_STATUS_NEEDS_RESET;
+	if (dev->status & VD_STATUS_DRIVER_OK)
+		dev->transport->config_changed(dev);
+}
+
+static void fail(struct vd_device *dev, enum vd_fault_code code, int err)
+{
+	struct vd_fault fault = {.code = code, .value = {(uint64_t)-err}};
+
+	vd_device_fail(dev, &fault);
+}
+
+/* ---- set-up ---- */
+
+static uint64_t worst_features(void)
+{
+	return VD_BIT(VD_F_IN_ORDER);
+}
+
+static size_t larger(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+size_t vd_device_queue_state_size(const struct vd_device_config *config, uint16_t size_max)
+{
+	size_t split = vd_vq_dev_state_size(config->split, size_max, worst_features());
+
+	if (config->packed == NULL)
+		return split;
+	return larger(split, vd_vq_dev_state_size(config->packed, size_max, worst_features()));
+}
+
+static bool queues_are_sound(const struct vd_device_config *config)
+{
+	if (config->queues == NULL || config->n_queues == 0 || config->n_queues > VD_QUEUES_MAX)
+		return false;
+	for (unsigned i = 0; i < config->n_queues; i++) {
+		const struct vd_device_queue *queue = &config->queues[i];
+		size_t need = vd_device_queue_state_size(config, queue->size_max);
+
+		if (need == 0 || queue->state == NULL || queue->state_size < need)
+			return false;
+	}
+	return true;
+}
+
+static uint64_t offered_by(const struct vd_device_config *config)
+{
+	uint64_t features = config->features;
+
+	if (config->packed == NULL)
+		features &= ~VD_BIT(VD_F_RING_PACKED);
+	return vd_features_closed(config->type, vd_features_defined(config->type, features));
+}
+
+int vd_device_init(struct vd_device *dev, const struct vd_device_config *config)
+{
+	if (config->type == NULL || config->ops == NULL || config->split == NULL ||
+	    config->ops->stop == NULL || config->ops->notify == NULL || !queues_are_sound(config))
+		return -VD_EINVAL;
+	if ((config->features & VD_BIT(VD_F_SUSPEND)) &&
+	    (config->ops->suspend == NULL || config->ops->resume == NULL))
+		return -VD_EINVAL;
+	*dev = (struct vd_device){
+		.type = config->type,
+		.ops = config->ops,
+		.split = config->split,
+		.packed = config->packed,
+		.queues = config->queues,
+		.n_queues = config->n_queues,
+		.config = config->config,
+		.vendor = config->vendor,
+		.offered = offered_by(config),
+	};
+	for (unsigned i = 0; i < dev->n_queues; i++) {
+		dev->queues[i].enabled = false;
+		dev->queues[i].live = false;
+	}
+	return 0;
+}
+
+void vd_device_attach(struct vd_device *dev, const struct vd_device_transport_ops *ops, void *data,
+		      const struct vd_mem *mem, uint64_t features)
+{
+	dev->transport = ops;
+	dev->transport_data = data;
+	dev->mem = mem;
+	dev->transport_features = features;
+	dev->big_endian = false;
+	vd_device_reset(dev);
+}
+
+void vd_device_detach(struct vd_device *dev)
+{
+	vd_device_reset(dev);
+	dev->transport = NULL;
+	dev->mem = NULL;
+}
+
+/* ---- queues ---- */
+
+struct vd_vq_dev *vd_device_vq(struct vd_device *dev, uint16_t index)
+{
+	if (!dev->running || index >= dev->n_queues || !dev->queues[index].live)
+		return NULL;
+	return &dev->queues[index].vq;
+}
+
+static void queue_live(struct vd_device *dev, uint16_t index)
+{
+	dev->queues[index].live = true;
+	if (dev->ops->queue_start != NULL)
+		dev->ops->queue_start(dev, index);
+}
+
+static void queue_dead(struct vd_device *dev, uint16_t index)
+{
+	if (!dev->queues[index].live)
+		return;
+	if (dev->ops->queue_stop != NULL)
+		dev->ops->queue_stop(dev, index);
+	dev->queues[index].live = false;
+}
+
+static int queue_init(struct vd_device *dev, struct vd_device_queue *queue,
+		      const struct vd_queue_setup *setup)
+{
+	struct vd_vq_dev_config config = {
+		.layout = vd_device_has(dev, VD_F_RING_PACKED) ? dev->packed : dev->split,
+		.size = setup->size,
+		.features = dev->features,
+		.big_endian = setup->big_endian,
+		.ring = setup->ring,
+		.mem = dev->mem,
+		.state = queue->state,
+		.state_size = queue->state_size,
+		.position = setup->position,
+		.journal = setup->journal,
+	};
+
+	return vd_vq_dev_init(&queue->vq, &config);
+}
+
+int vd_device_queue_enable(struct vd_device *dev, uint16_t index,
+			   const struct vd_queue_setup *setup)
+{
+	struct vd_device_queue *queue = &dev->queues[index];
+	int err;
+
+	if (index >= dev->n_queues || setup->size > queue->size_max)
+		return -VD_EINVAL;
+	if (queue->enabled)
+		return -VD_EBUSY;
+	err = queue_init(dev, queue, setup);
+	if (err != 0)
+		return err;
+	queue->setup = *setup;
+	queue->enabled = true;
+	if (dev->running)
+		queue_live(dev, index);
+	return 0;
+}
+
+void vd_device_queue_disable(struct vd_device *dev, uint16_t index,
+			     struct vd_ring_position *position)
+{
+	struct vd_device_queue *queue = &dev->queues[index];
+
+	if (index >= dev->n_queues || !queue->enabled)
+		return;
+	if (queue->live && dev->ops->queue_stop != NULL)
+		dev->ops->queue_stop(dev, index);
+	/* What the family gave back just now, the driver may be waiting to hear of. */
+	vd_device_flush(dev, index);
+	queue->live = false;
+	queue->enabled = false;
+	if (position != NULL)
+		*position = vd_vq_dev_position(&queue->vq);
+}
+
+void vd_device_flush(struct vd_device *dev, uint16_t index)
+{
+	struct vd_vq_dev *vq = vd_device_vq(dev, index);
+
+	if (vq == NULL)
+		return;
+	if (vd_vq_dev_flush(vq))
+		dev->transport->notify(dev, index);
+	if (vd_vq_dev_is_broken(vq))
+		vd_device_fail(dev, vd_vq_dev_fault(vq));
+}
+
+void vd_device_kick(struct vd_device *dev, uint32_t notification)
+{
+	uint16_t index = vd_notification_queue(notification);
+	struct vd_vq_dev *vq;
+
+	if (index >= dev->n_queues) {
+		report(dev, VD_FAULT_QUEUE_RANGE, index, dev->n_queues);
+		return;
+	}
+	/* Too early, too late, or while suspended: not an offence, and whoever starts the queue
+	 * later looks at it then. */
+	if (vd_device_vq(dev, index) == NULL)
+		return;
+	dev->ops->notify(dev, index);
+	vq = vd_device_vq(dev, index);
+	if (vq != NULL && vd_vq_dev_is_broken(vq))
+		vd_device_fail(dev, vd_vq_dev_fault(vq));
+}
+
+/* ---- status ---- */
+
+/* The family lets go of everything. */
+static void halt(struct vd_device *dev)
+{
+	for (uint16_t i = 0; i < dev->n_queues; i++)
+		queue_dead(dev, i);
+	dev->running = false;
+	if (dev->started) {
+		dev->started = false;
+		dev->ops->stop(dev);
+	}
+}
+
+void vd_device_reset(struct vd_device *dev)
+{
+	halt(dev);
+	for (uint16_t i = 0; i < dev->n_queues; i++)
+		dev->queues[i].enabled = false;
+	dev->features = 0;
+	dev->config_held = false;
+	dev->status = 0;
+}
+
+uint64_t vd_device_offered(const struct vd_device *dev)
+{
+	uint64_t carried = dev->offered & (~VD_F_TRANSPORT_MASK | dev->transport_features);
+
+	return vd_features_closed(dev->type, carried);
+}
+
+int vd_device_set_features(struct vd_device *dev, uint64_t features)
+{
+	if (features == dev->features)
+		return 0;
+	if (dev->status & (VD_STATUS_FEATURES_OK | VD_STATUS_DRIVER_OK)) {
+		report(dev, VD_FAULT_FEATURES_FROZEN, features, 0);
+		return -VD_EBUSY;
+	}
+	dev->features = features;
+	return 0;
+}
+
+static bool features_are_good(struct vd_device *dev)
+{
+	struct vd_fault fault;
+
+	if (vd_features_check(dev->type, vd_device_offered(dev), dev->features, &fault) != 0) {
+		vd_device_report(dev, &fault);
+		return false;
+	}
+	if (dev->ops->accept != NULL && !dev->ops->accept(dev, dev->features)) {
+		report(dev, VD_FAULT_FEATURES_REFUSED, dev->features, 0);
+		return false;
+	}
+	return true;
+}
+
+static void start(struct vd_device *dev)
+{
+	int err = 0;
+
+	/* A legacy driver does not know FEATURES_OK (3.1.2); its features are judged here. */
+	if (!(dev->status & VD_STATUS_FEATURES_OK)) {
+		if (vd_device_has(dev, VD_F_VERSION_1)) {
+			report(dev, VD_FAULT_STATUS_ORDER, VD_STATUS_DRIVER_OK,
+			       VD_STATUS_FEATURES_OK);
+			return;
+		}
+		if (!features_are_good(dev))
+			return;
+	}
+	dev->status |= VD_STATUS_DRIVER_OK;
+	dev->running = true;
+	dev->started = true;
+	if (dev->ops->start != NULL)
+		err = dev->ops->start(dev);
+	if (err != 0) {
+		fail(dev, VD_FAULT_START_FAILED, err);
+		return;
+	}
+	for (uint16_t i = 0; i < dev->n_queues && dev->running; i++)
+		if (dev->queues[i].enabled && !dev->queues[i].live)
+			queue_live(dev, i);
+}
+
+static void suspend(struct vd_device *dev)
+{
+	int err;
+
+	/* Not fully initialised, or not negotiated: ignored. */
+	if (!dev->running || !vd_device_has(dev, VD_F_SUSPEND))
+		return;
+	err = dev->ops->suspend(dev);
+	if (err != 0) {
+		fail(dev, VD_FAULT_SUSPEND_FAILED, err);
+		return;
+	}
+	for (uint16_t i = 0; i < dev->n_queues; i++)
+		vd_device_flush(dev, i);
+	if (!dev->running)
+		return;
+	dev->running = false;
+	dev->status = (uint8_t)((dev->status | VD_STATUS_SUSPEND) & ~VD_STATUS_DRIVER_OK);
+}
+
+static void resume(struct vd_device *dev)
+{
+	bool config_held = dev->config_held;
+	int err;
+
+	dev->status = (uint8_t)((dev->status | VD_STATUS_DRIVER_OK) & ~VD_STATUS_SUSPEND);
+	dev->running = true;
+	dev->config_held = false;
+	err = dev->ops->resume(dev);
+	if (err != 0) {
+		fail(dev, VD_FAULT_SUSPEND_FAILED, err);
+		return;
+	}
+	if (config_held)
+		dev->transport->config_changed(dev);
+	/* Kicks that came meanwhile were dropped. */
+	for (uint16_t i = 0; i < dev->n_queues && dev->running; i++)
+		if (dev->queues[i].live)
+			vd_device_kick(dev, vd_notification(i, 0));
+}
+
+/* While suspended only two things can be written: resume, and reset (done by the caller). */
+static void set_status_suspended(struct vd_device *dev, uint8_t status)
+{
+	if (status & VD_STATUS_FAILED) {
+		dev->status |= VD_STATUS_FAILED;
+		halt(dev);
+	} else if (status & VD_STATUS_DRIVER_OK) {
+		resume(dev);
+	}
+}
+
+void vd_device_set_status(struct vd_device *dev, uint8_t status)
+{
+	uint8_t set = (uint8_t)(status & ~dev->status);
+	uint8_t cleared = (uint8_t)(dev->status & ~status & ~VD_STATUS_NEEDS_RESET);
+
+	if (status == 0) {
+		vd_device_reset(dev);
+		return;
+	}
+	if (dev->status & VD_STATUS_SUSPEND) {
+		set_status_suspended(dev, status);
+		return;
+	}
+	if (cleared != 0)
+		report(dev, VD_FAULT_STATUS_CLEARED, cleared, dev->status);
+	dev->status |= set & (VD_STATUS_ACKNOWLEDGE | VD_STATUS_DRIVER | VD_STATUS_FAILED);
+	if ((set & VD_STATUS_FEATURES_OK) && features_are_good(dev))
+		dev->status |= VD_STATUS_FEATURES_OK;
+	if (set & VD_STATUS_FAILED)
+		halt(dev);
+	else if ((set & VD_STATUS_DRIVER_OK) && !(dev->status & VD_STATUS_NEEDS_RESET))
+		start(dev);
+	if (set & VD_STATUS_SUSPEND)
+		suspend(dev);
+}
