@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern const struct vt_cmd vt_cmd_kernel;
+
 static const struct vt_cmd *const commands[] = {
+	&vt_cmd_kernel,
 	NULL,
 };
 
