@@ -49,9 +49,10 @@ struct vd_device_ops {
 	 * When this returns the queue is not the family's any more, and what was neither pushed nor
 	 * unpopped is lost to the driver. */
 	void (*queue_stop)(struct vd_device *dev, uint16_t index);
-	/* required: the driver sent an available-buffer notification for queue @index. It may be
-	 * spurious. */
-	void (*notify)(struct vd_device *dev, uint16_t index);
+	/* required: the driver sent an available-buffer notification for queue @index; it may be
+	 * spurious. True: there is more to do than was fair to do at once, so come again without
+	 * waiting for the driver. */
+	bool (*notify)(struct vd_device *dev, uint16_t index);
 	/* optional: the driver wrote @len bytes of configuration space at @offset. */
 	void (*config_written)(struct vd_device *dev, uint32_t offset, uint32_t len);
 	/* optional: give back all that is popped and take no more; 0 when that is done, an error if
@@ -229,8 +230,9 @@ void vd_device_queue_disable(struct vd_device *dev, uint16_t index,
 			     struct vd_ring_position *position);
 
 /* The driver sent an available-buffer notification, with the value @notification
- * (vd_notification()). Without NOTIFICATION_DATA only its queue index counts. */
-void vd_device_kick(struct vd_device *dev, uint32_t notification);
+ * (vd_notification()). Without NOTIFICATION_DATA only its queue index counts. True: the family
+ * wants to go on with this queue; call again soon. */
+bool vd_device_kick(struct vd_device *dev, uint32_t notification);
 
 #ifdef __cplusplus
 }

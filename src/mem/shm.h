@@ -125,6 +125,18 @@ static inline void vd_fence(void)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+/* Between two looks at memory that somebody else is about to write. */
+static inline void vd_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__) || (defined(__arm__) && __ARM_ARCH >= 7)
+	__asm__ volatile("yield" : : : "memory");
+#else
+	__asm__ volatile("" : : : "memory");
+#endif
+}
+
 static inline void vd_shm_read(void *dst, const void *src, size_t len)
 {
 	memcpy(dst, src, len);

@@ -221,23 +221,27 @@ void vd_device_flush(struct vd_device *dev, uint16_t index)
 		vd_device_fail(dev, vd_vq_dev_fault(vq));
 }
 
-void vd_device_kick(struct vd_device *dev, uint32_t notification)
+bool vd_device_kick(struct vd_device *dev, uint32_t notification)
 {
 	uint16_t index = vd_notification_queue(notification);
 	struct vd_vq_dev *vq;
+	bool more;
 
 	if (index >= dev->n_queues) {
 		report(dev, VD_FAULT_QUEUE_RANGE, index, dev->n_queues);
-		return;
+		return false;
 	}
 	/* Too early, too late, or while suspended: not an offence, and whoever starts the queue
 	 * later looks at it then. */
 	if (vd_device_vq(dev, index) == NULL)
-		return;
-	dev->ops->notify(dev, index);
+		return false;
+	more = dev->ops->notify(dev, index);
 	vq = vd_device_vq(dev, index);
-	if (vq != NULL && vd_vq_dev_is_broken(vq))
+	if (vq == NULL)
+		return false;
+	if (vd_vq_dev_is_broken(vq))
 		vd_device_fail(dev, vd_vq_dev_fault(vq));
+	return more && dev->running;
 }
 
 /* ---- status ---- */
@@ -363,8 +367,8 @@ static void resume(struct vd_device *dev)
 		dev->transport->config_changed(dev);
 	/* Kicks that came meanwhile were dropped. */
 	for (uint16_t i = 0; i < dev->n_queues && dev->running; i++)
-		if (dev->queues[i].live)
-			vd_device_kick(dev, vd_notification(i, 0));
+		while (vd_device_kick(dev, vd_notification(i, 0)))
+			;
 }
 
 /* While suspended only two things can be written: resume, and reset (done by the caller). */

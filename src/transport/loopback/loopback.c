@@ -43,8 +43,8 @@ bool vd_loopback_poll_device(struct vd_loopback *loop)
 	uint64_t bits = __atomic_exchange_n(&loop->to_device, 0, __ATOMIC_ACQUIRE);
 
 	for (uint16_t i = 0; !loop->detached && i < loop->config.dev->n_queues; i++)
-		if (bits & VD_BIT(i))
-			vd_device_kick(loop->config.dev, vd_notification(i, 0));
+		if ((bits & VD_BIT(i)) && vd_device_kick(loop->config.dev, vd_notification(i, 0)))
+			__atomic_fetch_or(&loop->to_device, VD_BIT(i), __ATOMIC_RELAXED);
 	return bits != 0;
 }
 

@@ -1,0 +1,651 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The remote role of rpmsg: the device's ends of the two queues. See viaduct/rpmsg_remote.h. */
+#include "viaduct/rpmsg_remote.h"
+
+#include "rpmsg/role.h"
+#include "rpmsg/wire.h"
+#include "viaduct/errno.h"
+
+#include <string.h>
+
+#define NO_PLACE UINT32_MAX
+
+/* What a place for a buffer is used for. */
+enum use {
+	USE_FREE,
+	USE_RECEIVED,
+	USE_COMPOSED,
+};
+
+static struct vd_rpmsg_remote *remote_of_dev(struct vd_device *dev)
+{
+	return (struct vd_rpmsg_remote *)((char *)dev - offsetof(struct vd_rpmsg_remote, dev));
+}
+
+static struct vd_vq_dev *rx_queue(struct vd_rpmsg_remote *remote)
+{
+	return vd_device_vq(&remote->dev, VD_RPMSG_QUEUE_TX);
+}
+
+static struct vd_vq_dev *tx_queue(struct vd_rpmsg_remote *remote)
+{
+	return vd_device_vq(&remote->dev, VD_RPMSG_QUEUE_RX);
+}
+
+/* ---- places for buffers that are held or composed in ---- */
+
+static void free_place(struct vd_rpmsg_remote *remote, uint32_t place)
+{
+	remote->held[place].use = USE_FREE;
+	remote->held[place].next_free = remote->free_held;
+	remote->free_held = place;
+}
+
+static void free_all_places(struct vd_rpmsg_remote *remote)
+{
+	remote->free_held = NO_PLACE;
+	for (uint32_t place = remote->config.n_held; place-- > 0;)
+		free_place(remote, place);
+}
+
+/* Reserve a place; there must be one. */
+static uint32_t take_place(struct vd_rpmsg_remote *remote)
+{
+	uint32_t place = remote->free_held;
+
+	remote->free_held = remote->held[place].next_free;
+	return place;
+}
+
+/* Move a popped buffer from its batch to a reserved place. */
+static void keep(struct vd_rpmsg_remote *remote, uint32_t place, const struct vd_chain *chain,
+		 enum use use)
+{
+	struct vd_rpmsg_held *held = &remote->held[place];
+
+	held->use = (uint8_t)use;
+	held->chain = *chain;
+	held->chain.iov = held->iov;
+	memcpy(held->iov, chain->iov, sizeof(held->iov));
+}
+
+/* ---- receiving ---- */
+
+static void give_back(struct vd_vq_dev *vq, const struct vd_chain *chain)
+{
+	(void)vd_vq_dev_push(vq, chain, 0);
+}
+
+static void bad_shape(struct vd_rpmsg_remote *remote, uint16_t queue, const struct vd_chain *chain)
+{
+	vd_rpmsg_fault(&remote->link, VD_FAULT_RPMSG_SHAPE, queue, chain->out_len, chain->in_len);
+}
+
+/* One message. There is a place for it, should it be held. False: the link did not survive it. */
+static bool receive(struct vd_rpmsg_remote *remote, struct vd_vq_dev *vq, struct vd_chain *chain)
+{
+	struct vd_rpmsg *link = &remote->link;
+	enum vd_rpmsg_verdict verdict = VD_RPMSG_RELEASE;
+	uint32_t epoch = link->epoch;
+	uint32_t place = take_place(remote);
+
+	if (vd_likely(chain->n_in == 0 && chain->n_out > 0))
+		verdict = vd_rpmsg_deliver(link, chain->iov, chain->n_out, chain->out_len, place);
+	else
+		bad_shape(remote, VD_RPMSG_QUEUE_TX, chain);
+	if (vd_unlikely(link->epoch != epoch))
+		return false;
+	if (verdict == VD_RPMSG_HOLD) {
+		keep(remote, place, chain, USE_RECEIVED);
+	} else {
+		free_place(remote, place);
+		give_back(vq, chain);
+	}
+	return true;
+}
+
+/* Pop up to @most messages. How many, or an error. */
+static int pop_batch(struct vd_rpmsg_remote *remote, struct vd_vq_dev *vq, unsigned most)
+{
+	struct vd_rpmsg_batch *rx = &remote->rx;
+	int n;
+
+	while ((n = vd_vq_dev_pop_many(vq, rx->chain, most)) == -VD_E2BIG) {
+		bad_shape(remote, VD_RPMSG_QUEUE_TX, &rx->chain[0]);
+		give_back(vq, &rx->chain[0]);
+	}
+	for (int i = 0; i < n; i++)
+		if (rx->chain[i].n_out > 0)
+			vd_prefetch_read(rx->chain[i].iov[0].base);
+	return n;
+}
+
+/* How many messages may be taken without running out of places, should all be held. */
+static unsigned room(const struct vd_rpmsg_remote *remote, unsigned budget)
+{
+	unsigned most = budget < remote->config.batch ? budget : remote->config.batch;
+	unsigned places = 0;
+
+	for (uint32_t at = remote->free_held; at != NO_PLACE && places < most;
+	     at = remote->held[at].next_free)
+		places++;
+	return places;
+}
+
+/* Deliver a batch of @n. How many were; fewer if a callback took the last place, or the link down.
+ */
+static int receive_batch(struct vd_rpmsg_remote *remote, struct vd_vq_dev *vq, int n)
+{
+	struct vd_chain *chain = remote->rx.chain;
+
+	for (int i = 0; i < n; i++) {
+		if (vd_unlikely(remote->free_held == NO_PLACE)) {
+			while (n > i)
+				(void)vd_vq_dev_unpop(vq, &chain[--n]);
+			return i;
+		}
+		if (vd_unlikely(!receive(remote, vq, &chain[i])))
+			return i + 1;
+	}
+	return n;
+}
+
+static int remote_poll(struct vd_rpmsg *link, unsigned budget)
+{
+	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
+	unsigned total = 0;
+	unsigned most;
+	int n;
+
+	do {
+		struct vd_vq_dev *vq = rx_queue(remote);
+
+		most = room(remote, budget - total);
+		if (most == 0)
+			break;
+		n = vq != NULL ? pop_batch(remote, vq, most) : -VD_EPIPE;
+		if (n < 0)
+			return n;
+		n = receive_batch(remote, vq, n);
+		total += (unsigned)n;
+	} while ((unsigned)n == most);
+	return (int)total;
+}
+
+static int remote_release(struct vd_rpmsg *link, uint32_t place)
+{
+	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
+	struct vd_vq_dev *vq = rx_queue(remote);
+	bool stopped = remote->free_held == NO_PLACE;
+
+	if (place >= remote->config.n_held || remote->held[place].use != USE_RECEIVED)
+		return -VD_EINVAL;
+	if (vq != NULL)
+		give_back(vq, &remote->held[place].chain);
+	free_place(remote, place);
+	return stopped;
+}
+
+/* ---- sending ---- */
+
+/* A buffer that no message fits in goes back, and is complained of. */
+static bool is_sendable(struct vd_rpmsg_remote *remote, const struct vd_chain *chain)
+{
+	if (vd_likely(chain->n_out == 0 && chain->n_in > 0 &&
+		      chain->in_len >= VD_RPMSG_HEADER_SIZE))
+		return true;
+	bad_shape(remote, VD_RPMSG_QUEUE_RX, chain);
+	return false;
+}
+
+/* Pop a batch of empty buffers. False: there are none. */
+static bool refill(struct vd_rpmsg_remote *remote)
+{
+	struct vd_rpmsg_batch *tx = &remote->tx;
+	struct vd_vq_dev *vq = tx_queue(remote);
+	int n;
+
+	if (vq == NULL)
+		return false;
+	tx->first = 0;
+	tx->count = 0;
+	while ((n = vd_vq_dev_pop_many(vq, tx->chain, remote->config.batch)) == -VD_E2BIG) {
+		bad_shape(remote, VD_RPMSG_QUEUE_RX, &tx->chain[0]);
+		give_back(vq, &tx->chain[0]);
+	}
+	if (n <= 0)
+		return false;
+	/* The lines are the driver's; bring them over now, not one by one as they are written. */
+	for (int i = 0; i < n; i++)
+		if (tx->chain[i].n_in > 0)
+			vd_prefetch_write(tx->chain[i].iov[0].base);
+	tx->count = (uint16_t)n;
+	/* Drivers with buffers of another size than Linux' exist, and need not say so. */
+	if (tx->chain[0].in_len > VD_RPMSG_HEADER_SIZE)
+		remote->link.tx_size = tx->chain[0].in_len < UINT32_MAX
+					       ? (uint32_t)tx->chain[0].in_len
+					       : UINT32_MAX;
+	return true;
+}
+
+/* The next empty buffer, or NULL. */
+static struct vd_chain *next_tx(struct vd_rpmsg_remote *remote)
+{
+	struct vd_rpmsg_batch *tx = &remote->tx;
+
+	for (;;) {
+		struct vd_chain *chain = &tx->chain[tx->first];
+
+		if (tx->first == tx->count) {
+			if (!refill(remote))
+				return NULL;
+		} else if (is_sendable(remote, chain)) {
+			return chain;
+		} else {
+			give_back(tx_queue(remote), chain);
+			tx->first++;
+		}
+	}
+}
+
+static int remote_tx_peek(struct vd_rpmsg *link, struct vd_rpmsg_frame *frame)
+{
+	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
+	const struct vd_chain *chain;
+
+	if (vd_unlikely(tx_queue(remote) == NULL))
+		return -VD_EPIPE;
+	chain = next_tx(remote);
+	if (chain == NULL)
+		return -VD_ENOMEM;
+	frame->iov = chain->iov;
+	frame->n_iov = chain->n_in;
+	frame->size = chain->in_len;
+	return 0;
+}
+
+static void remote_tx_send(struct vd_rpmsg *link, uint32_t len)
+{
+	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
+
+	(void)vd_vq_dev_push(tx_queue(remote), &remote->tx.chain[remote->tx.first++], len);
+}
+
+static int remote_tx_take(struct vd_rpmsg *link, uint32_t *place)
+{
+	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
+
+	if (remote->free_held == NO_PLACE)
+		return -VD_ENOMEM;
+	*place = take_place(remote);
+	keep(remote, *place, &remote->tx.chain[remote->tx.first++], USE_COMPOSED);
+	return 0;
+}
+
+static void remote_taken_frame(struct vd_rpmsg *link, uint32_t place, struct vd_rpmsg_frame *frame)
+{
+	const struct vd_chain *chain = &vd_rpmsg_remote_of(link)->held[place].chain;
+
+	frame->iov = chain->iov;
+	frame->n_iov = chain->n_in;
+	frame->size = chain->in_len;
+}
+
+static void remote_taken_send(struct vd_rpmsg *link, uint32_t place, uint32_t len)
+{
+	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
+	struct vd_vq_dev *vq = tx_queue(remote);
+
+	if (vq != NULL)
+		(void)vd_vq_dev_push(vq, &remote->held[place].chain, len);
+	free_place(remote, place);
+}
+
+/*
+ * A buffer that can't be un-popped any more, because later ones were sent meanwhile, goes back as a
+ * message to nobody: that is the one thing a driver is sure to drop and to make available again.
+ */
+static void send_to_nobody(struct vd_rpmsg_remote *remote, const struct vd_chain *chain)
+{
+	struct vd_rpmsg_header header = {
+		.dst = VD_RPMSG_ADDR_ANY}; /* the same in both byte orders */
+	struct vd_cursor cursor;
+
+	vd_cursor_init(&cursor, chain->iov, chain->n_in);
+	(void)vd_cursor_push(&cursor, &header, sizeof(header));
+	(void)vd_vq_dev_push(tx_queue(remote), chain, sizeof(header));
+}
+
+static void unpop_or_waste(struct vd_rpmsg_remote *remote, const struct vd_chain *chain)
+{
+	struct vd_vq_dev *vq = tx_queue(remote);
+
+	if (vq != NULL && vd_vq_dev_unpop(vq, chain) != 0)
+		send_to_nobody(remote, chain);
+}
+
+static void remote_taken_return(struct vd_rpmsg *link, uint32_t place)
+{
+	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
+	struct vd_rpmsg_batch *tx = &remote->tx;
+
+	/* Back to the front of the batch it came from, if there is room: there nearly always is. */
+	if (tx->first > 0) {
+		struct vd_chain *chain = &tx->chain[--tx->first];
+		struct vd_iov *iov = chain->iov;
+
+		*chain = remote->held[place].chain;
+		chain->iov = iov;
+		memcpy(iov, remote->held[place].iov, sizeof(remote->held[place].iov));
+	} else {
+		unpop_or_waste(remote, &remote->held[place].chain);
+	}
+	free_place(remote, place);
+	if (link->corked == 0)
+		link->role->flush(link);
+}
+
+static void remote_flush(struct vd_rpmsg *link)
+{
+	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
+
+	/* What we send first: somebody waits for it. What we return only makes room. */
+	vd_device_flush(&remote->dev, VD_RPMSG_QUEUE_RX);
+	vd_device_flush(&remote->dev, VD_RPMSG_QUEUE_TX);
+}
+
+static bool remote_tx_arm(struct vd_rpmsg *link, bool on)
+{
+	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
+	struct vd_vq_dev *vq = tx_queue(remote);
+
+	if (vq == NULL)
+		return false;
+	remote->tx_armed = on && !vd_vq_dev_enable_notify(vq);
+	if (!remote->tx_armed)
+		vd_vq_dev_disable_notify(vq);
+	return on && !remote->tx_armed;
+}
+
+static const struct vd_rpmsg_role remote_role = {
+	.poll = remote_poll,
+	.tx_peek = remote_tx_peek,
+	.tx_send = remote_tx_send,
+	.tx_take = remote_tx_take,
+	.taken_frame = remote_taken_frame,
+	.taken_send = remote_taken_send,
+	.taken_return = remote_taken_return,
+	.release = remote_release,
+	.flush = remote_flush,
+	.tx_arm = remote_tx_arm,
+};
+
+/* ---- the device ---- */
+
+/* Give back every empty buffer, youngest first, so that the queue stands where it would without us.
+ */
+static void return_tx(struct vd_rpmsg_remote *remote)
+{
+	struct vd_rpmsg_batch *tx = &remote->tx;
+
+	while (tx->count > tx->first)
+		unpop_or_waste(remote, &tx->chain[--tx->count]);
+	for (uint32_t place = 0; place < remote->config.n_held; place++) {
+		if (remote->held[place].use != USE_COMPOSED)
+			continue;
+		unpop_or_waste(remote, &remote->held[place].chain);
+		free_place(remote, place);
+	}
+}
+
+static void return_rx(struct vd_rpmsg_remote *remote)
+{
+	struct vd_vq_dev *vq = rx_queue(remote);
+
+	for (uint32_t place = 0; place < remote->config.n_held; place++) {
+		if (remote->held[place].use != USE_RECEIVED)
+			continue;
+		if (vq != NULL)
+			give_back(vq, &remote->held[place].chain);
+		free_place(remote, place);
+	}
+}
+
+static void return_all(struct vd_rpmsg_remote *remote)
+{
+	return_tx(remote);
+	return_rx(remote);
+	remote->tx.first = 0;
+	remote->tx.count = 0;
+}
+
+static void arm_queues(struct vd_rpmsg_remote *remote)
+{
+	(void)remote_tx_arm(&remote->link, false);
+	(void)vd_vq_dev_enable_notify(rx_queue(remote));
+}
+
+static uint32_t default_tx_size(const struct vd_rpmsg_remote *remote)
+{
+	if (vd_device_has(&remote->dev, VD_RPMSG_F_BUFSZ))
+		return remote->config.r2h_size;
+	return VD_RPMSG_BUFFER_SIZE;
+}
+
+static void queue_start(struct vd_device *dev, uint16_t index)
+{
+	struct vd_rpmsg_remote *remote = remote_of_dev(dev);
+
+	(void)index;
+	if (rx_queue(remote) == NULL || tx_queue(remote) == NULL)
+		return;
+	free_all_places(remote);
+	remote->tx.first = 0;
+	remote->tx.count = 0;
+	arm_queues(remote);
+	remote->link.tx_size = default_tx_size(remote);
+	(void)next_tx(remote);
+	vd_rpmsg_link_up(&remote->link, vd_device_has(dev, VD_RPMSG_F_NS),
+			 dev->big_endian && !vd_device_has(dev, VD_F_VERSION_1));
+}
+
+static void queue_stop(struct vd_device *dev, uint16_t index)
+{
+	struct vd_rpmsg_remote *remote = remote_of_dev(dev);
+
+	(void)index;
+	vd_rpmsg_link_down(&remote->link);
+	return_all(remote);
+}
+
+static void stop(struct vd_device *dev)
+{
+	struct vd_rpmsg_remote *remote = remote_of_dev(dev);
+
+	vd_rpmsg_link_down(&remote->link);
+	free_all_places(remote);
+}
+
+static int suspend(struct vd_device *dev)
+{
+	struct vd_rpmsg_remote *remote = remote_of_dev(dev);
+
+	vd_rpmsg_link_pause(&remote->link);
+	return_all(remote);
+	return 0;
+}
+
+static int resume(struct vd_device *dev)
+{
+	struct vd_rpmsg_remote *remote = remote_of_dev(dev);
+
+	if (!remote->link.paused)
+		return 0;
+	arm_queues(remote);
+	vd_rpmsg_link_resume(&remote->link);
+	return 0;
+}
+
+/* Nothing came. Look a few times more, then ask to be notified. True: something came after all. */
+static bool look_again(struct vd_rpmsg_remote *remote, struct vd_vq_dev *vq)
+{
+	for (unsigned i = 0; i < remote->config.idle_polls; i++) {
+		if (vd_vq_dev_ready(vq))
+			return true;
+		vd_relax();
+	}
+	if (!vd_vq_dev_enable_notify(vq))
+		return false;
+	vd_vq_dev_disable_notify(vq);
+	return true;
+}
+
+/* Messages arrived. Take them while they come, up to the budget. */
+static bool serve(struct vd_rpmsg_remote *remote)
+{
+	unsigned left = remote->config.budget;
+	struct vd_vq_dev *vq = rx_queue(remote);
+
+	vd_vq_dev_disable_notify(vq);
+	while (left > 0) {
+		int n = vd_rpmsg_poll(&remote->link, left);
+
+		vq = rx_queue(remote);
+		if (n < 0 || vq == NULL)
+			return false;
+		left -= (unsigned)n;
+		/* Without a place for one more message, whoever releases one goes on. */
+		if (n == 0 && (remote->free_held == NO_PLACE || !look_again(remote, vq)))
+			return false;
+	}
+	return true;
+}
+
+static bool notify(struct vd_device *dev, uint16_t index)
+{
+	struct vd_rpmsg_remote *remote = remote_of_dev(dev);
+
+	if (!remote->link.up)
+		return false;
+	if (index == VD_RPMSG_QUEUE_TX)
+		return serve(remote);
+	if (remote->tx_armed) {
+		(void)remote_tx_arm(&remote->link, false);
+		vd_rpmsg_writable(&remote->link);
+	}
+	return false;
+}
+
+static void report(struct vd_device *dev, const struct vd_fault *fault)
+{
+	struct vd_rpmsg *link = &remote_of_dev(dev)->link;
+
+	vd_rpmsg_fault(link, fault->code, fault->value[0], fault->value[1], fault->value[2]);
+}
+
+static const struct vd_device_ops device_ops = {
+	.stop = stop,
+	.queue_start = queue_start,
+	.queue_stop = queue_stop,
+	.notify = notify,
+	.suspend = suspend,
+	.resume = resume,
+	.fault = report,
+};
+
+/* ---- set-up ---- */
+
+static bool config_is_sound(const struct vd_rpmsg_remote_config *config)
+{
+	struct vd_ring_parts parts;
+
+	return config->split != NULL && config->batch > 0 && config->batch <= VD_RPMSG_BATCH_MAX &&
+	       config->n_held > 0 && config->budget > 0 &&
+	       vd_ring_parts(VD_RING_SPLIT, config->queue_size, &parts) == 0 &&
+	       (config->h2r_size != 0) == (config->r2h_size != 0) &&
+	       (config->r2h_size == 0 || config->r2h_size > VD_RPMSG_HEADER_SIZE);
+}
+
+static void carve_batch(struct vd_rpmsg_batch *batch, unsigned n, struct vd_carve *carve)
+{
+	batch->chain = vd_carve(carve, n, sizeof(*batch->chain));
+	batch->iov = vd_carve(carve, (size_t)n * VD_RPMSG_SEGMENTS, sizeof(*batch->iov));
+	if (carve->base == NULL)
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		batch->chain[i].iov = &batch->iov[i * VD_RPMSG_SEGMENTS];
+		batch->chain[i].iov_max = VD_RPMSG_SEGMENTS;
+	}
+}
+
+static void carve_all(struct vd_rpmsg_remote *remote, const struct vd_rpmsg_remote_config *config,
+		      struct vd_carve *carve)
+{
+	struct vd_device_config device = {.split = config->split, .packed = config->packed};
+	size_t state_size = vd_device_queue_state_size(&device, config->queue_size);
+
+	for (unsigned i = 0; i < VD_RPMSG_N_QUEUES; i++) {
+		remote->queues[i].size_max = config->queue_size;
+		remote->queues[i].state_size = state_size;
+		remote->queues[i].state = vd_carve(carve, state_size, 1);
+	}
+	carve_batch(&remote->rx, config->batch, carve);
+	carve_batch(&remote->tx, config->batch, carve);
+	remote->held = vd_carve(carve, config->n_held, sizeof(*remote->held));
+	vd_rpmsg_carve(&remote->link, &config->link, carve);
+}
+
+size_t vd_rpmsg_remote_memory(const struct vd_rpmsg_remote_config *config)
+{
+	struct vd_rpmsg_remote sketch;
+	struct vd_carve carve = {.base = NULL};
+
+	if (!config_is_sound(config))
+		return 0;
+	carve_all(&sketch, config, &carve);
+	return carve.used;
+}
+
+static void put_le32(unsigned char *to, uint32_t value)
+{
+	for (unsigned i = 0; i < 4; i++)
+		to[i] = (unsigned char)(value >> (8 * i));
+}
+
+static int init_device(struct vd_rpmsg_remote *remote)
+{
+	const struct vd_rpmsg_remote_config *config = &remote->config;
+	struct vd_device_config device = {
+		.type = &vd_rpmsg_type,
+		.ops = &device_ops,
+		.features = config->features | VD_BIT(VD_RPMSG_F_NS),
+		.vendor = config->vendor,
+		.queues = remote->queues,
+		.n_queues = VD_RPMSG_N_QUEUES,
+		.config = remote->space,
+		.split = config->split,
+		.packed = config->packed,
+	};
+
+	if (config->r2h_size != 0)
+		device.features |= VD_BIT(VD_RPMSG_F_BUFSZ);
+	put_le32(remote->space, config->h2r_size);
+	put_le32(remote->space + 4, config->r2h_size);
+	return vd_device_init(&remote->dev, &device);
+}
+
+int vd_rpmsg_remote_init(struct vd_rpmsg_remote *remote,
+			 const struct vd_rpmsg_remote_config *config, void *memory, size_t size)
+{
+	struct vd_carve carve = {.base = memory};
+	size_t need = vd_rpmsg_remote_memory(config);
+
+	if (need == 0 || memory == NULL || size < need || (uintptr_t)memory % VD_CARVE_ALIGN != 0)
+		return -VD_EINVAL;
+	memset(remote, 0, sizeof(*remote));
+	remote->config = *config;
+	carve_all(remote, config, &carve);
+	vd_rpmsg_init(&remote->link, &config->link, &remote_role);
+	free_all_places(remote);
+	return init_device(remote);
+}
