@@ -9,8 +9,10 @@
 #include <string.h>
 
 extern const struct vt_cmd vt_cmd_kernel;
+extern const struct vt_cmd vt_cmd_linux;
 
 static const struct vt_cmd *const commands[] = {
+	&vt_cmd_linux,
 	&vt_cmd_kernel,
 	NULL,
 };
