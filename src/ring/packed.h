@@ -64,7 +64,11 @@ static inline bool vd_packed_is_used(uint16_t flags, uint16_t position)
 	return (flags & (VD_DESC_AVAIL | VD_DESC_USED)) == vd_packed_used_flags(position);
 }
 
-/* An event suppression word: position in the low half, mode in the high one. */
+/*
+ * An event suppression structure is two 16-bit fields, position and mode, of which we want a pair
+ * that belongs together: one 32-bit access, in which the first field is the low half if the wire is
+ * little-endian and the high half if it is not.
+ */
 static inline uint32_t vd_packed_event(uint16_t position, uint16_t mode)
 {
 	return (uint32_t)mode << 16 | position;
@@ -78,6 +82,21 @@ static inline uint16_t vd_packed_event_position(uint32_t word)
 static inline uint16_t vd_packed_event_mode(uint32_t word)
 {
 	return (uint16_t)(word >> 16) & VD_EVENT_MASK;
+}
+
+static inline uint32_t vd_packed_order_halves(uint32_t word, bool swap)
+{
+	return swap != vd_host_is_big_endian() ? word << 16 | word >> 16 : word;
+}
+
+static inline uint32_t vd_packed_load_event(const struct vd_packed_event *event, bool swap)
+{
+	return vd_packed_order_halves(vd_load32(&event->word, swap), swap);
+}
+
+static inline void vd_packed_store_event(struct vd_packed_event *event, uint32_t word, bool swap)
+{
+	vd_store32(&event->word, vd_packed_order_halves(word, swap), swap);
 }
 
 /*

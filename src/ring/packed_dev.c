@@ -267,7 +267,7 @@ static bool packed_need_notify(struct vd_vq_dev *vq)
 
 	vd_fence(); /* G */
 	vq->moved = 0;
-	return moved > 0 && vd_packed_wants_notify(vd_load32(&driver->word, vq->swap),
+	return moved > 0 && vd_packed_wants_notify(vd_packed_load_event(driver, vq->swap),
 						   vq->event_idx, vq->used, moved, vq->size);
 }
 
@@ -278,7 +278,8 @@ static void packed_enable_notify(struct vd_vq_dev *vq)
 	struct vd_packed_event *device = vq->ring.device;
 	uint16_t mode = vq->event_idx ? VD_EVENT_DESC : VD_EVENT_ENABLE;
 
-	vd_store32(&device->word, vd_packed_event(vq->event_idx ? vq->avail : 0, mode), vq->swap);
+	vd_packed_store_event(device, vd_packed_event(vq->event_idx ? vq->avail : 0, mode),
+			      vq->swap);
 	vd_fence(); /* H */
 }
 
@@ -286,7 +287,7 @@ static void packed_disable_notify(struct vd_vq_dev *vq)
 {
 	struct vd_packed_event *device = vq->ring.device;
 
-	vd_store32(&device->word, vd_packed_event(0, VD_EVENT_DISABLE), vq->swap);
+	vd_packed_store_event(device, vd_packed_event(0, VD_EVENT_DISABLE), vq->swap);
 }
 
 /* ---- set-up ---- */

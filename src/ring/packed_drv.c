@@ -123,7 +123,7 @@ static bool packed_need_kick(struct vd_vq_drv *vq)
 
 	vd_fence(); /* H */
 	vq->moved = 0;
-	return moved > 0 && vd_packed_wants_notify(vd_load32(&device->word, vq->swap),
+	return moved > 0 && vd_packed_wants_notify(vd_packed_load_event(device, vq->swap),
 						   vq->event_idx, vq->avail, moved, vq->size);
 }
 
@@ -215,7 +215,7 @@ static void packed_enable_cb(struct vd_vq_drv *vq, uint16_t after)
 
 	if (vq->event_idx)
 		word = vd_packed_event(vd_packed_forward(vq->used, after, vq->size), VD_EVENT_DESC);
-	vd_store32(&driver->word, word, vq->swap);
+	vd_packed_store_event(driver, word, vq->swap);
 	vd_fence(); /* G */
 }
 
@@ -223,7 +223,7 @@ static void packed_disable_cb(struct vd_vq_drv *vq)
 {
 	struct vd_packed_event *driver = vq->ring.driver;
 
-	vd_store32(&driver->word, vd_packed_event(0, VD_EVENT_DISABLE), vq->swap);
+	vd_packed_store_event(driver, vd_packed_event(0, VD_EVENT_DISABLE), vq->swap);
 }
 
 /* ---- set-up ---- */

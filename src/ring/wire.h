@@ -65,8 +65,7 @@ struct vd_packed_desc {
 	vd_sh16 flags;
 };
 
-/* Both 16-bit halves in one word, so that a reader gets a pair that belongs together: position low,
- * mode high. */
+/* Two 16-bit fields, position and mode, taken in one access: see vd_packed_event() in packed.h. */
 struct vd_packed_event {
 	vd_sh32 word;
 };
