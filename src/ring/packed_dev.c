@@ -38,14 +38,14 @@ static bool next_flags(struct vd_vq_dev *vq, uint16_t *flags)
 }
 
 /* All entries of an indirect table are the buffer, in order; only WRITE counts in them (2.8.7). */
-static int walk_table(struct vd_walk *walk, const struct vd_desc *table)
+static int walk_table(struct vd_walk *walk, const struct vd_desc *table, uint16_t index)
 {
 	struct vd_vq_dev *vq = walk->vq;
 	struct vd_packed_desc raw;
 	struct vd_desc desc;
 	uint32_t entries;
 
-	if (vd_walk_table(vq, table, table->link, &entries) != 0)
+	if (vd_walk_table(vq, table, index, &entries) != 0)
 		return -VD_EPROTO;
 	if (entries > vq->size)
 		return vd_vq_dev_fail(vq, VD_FAULT_CHAIN_LONG, vq->size, 0, 0);
@@ -60,17 +60,17 @@ static int walk_table(struct vd_walk *walk, const struct vd_desc *table)
 	return 0;
 }
 
-/* One descriptor of a list, number @n of it. */
-static int walk_desc(struct vd_walk *walk, const struct vd_desc *desc, uint16_t n)
+/* One descriptor of a list, number @n of it. @index: what to call it in a fault. */
+static int walk_desc(struct vd_walk *walk, const struct vd_desc *desc, uint16_t n, uint16_t index)
 {
 	if (walk->vq->journal != NULL && !walk->chain->replayed)
 		walk->vq->journal->ops->descriptor(walk->vq->journal, desc);
 	if (!(desc->flags & VD_DESC_INDIRECT))
-		return vd_walk_segment(walk, desc, n);
+		return vd_walk_segment(walk, desc, index);
 	/* A list is either direct or one indirect descriptor (2.8.20). */
 	if (n > 0)
-		return vd_vq_dev_fail(walk->vq, VD_FAULT_INDIRECT_NEXT, n, 0, 0);
-	return walk_table(walk, desc);
+		return vd_vq_dev_fail(walk->vq, VD_FAULT_INDIRECT_NEXT, index, 0, 0);
+	return walk_table(walk, desc, index);
 }
 
 /* The next descriptor of a list: it must be available too (2.8.6). */
@@ -96,7 +96,7 @@ static int walk_list(struct vd_vq_dev *vq, struct vd_desc *desc, struct vd_chain
 	for (uint16_t n = 0; n < most; n++) {
 		if (n > 0 && fetch(vq, at, desc) != 0)
 			return -VD_EPROTO;
-		if (walk_desc(&walk, desc, n) != 0)
+		if (walk_desc(&walk, desc, n, vd_packed_slot(at)) != 0)
 			return -VD_EPROTO;
 		at = vd_packed_forward(at, 1, vq->size);
 		if (!(desc->flags & VD_DESC_NEXT)) {
@@ -136,7 +136,7 @@ static int walk_again(struct vd_vq_dev *vq, struct vd_chain *chain)
 	while (ops->replay_descriptor(vq->journal, chain->entry, n, &desc)) {
 		if (n == vq->size - vq->outstanding)
 			return vd_vq_dev_fail(vq, VD_FAULT_RING_FULL, n + 1u, n, 0);
-		if (walk_desc(&walk, &desc, n) != 0)
+		if (walk_desc(&walk, &desc, n, n) != 0)
 			return -VD_EPROTO;
 		chain->id = desc.link;
 		n++;

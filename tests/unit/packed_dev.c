@@ -385,6 +385,32 @@ static void one_more_than_the_ring_holds_breaks_the_queue(void **state)
 
 /* ---- indirect tables ---- */
 
+static void an_indirect_table_that_was_not_negotiated_breaks_the_queue(void **state)
+{
+	open_rig_after(state, 4, 0, 2);
+	put(RIG_LOW, 16, VD_DESC_INDIRECT, 1);
+	dev_rig_expect_broken(&rig, VD_FAULT_INDIRECT_OFF, 2, 0, 0);
+	dev_rig_close(&rig);
+}
+
+static void a_table_at_the_start_of_a_list_breaks_the_queue(void **state)
+{
+	open_rig_after(state, 4, INDIRECT, 2);
+	put(RIG_LOW, 16, VD_DESC_INDIRECT | VD_DESC_NEXT, 1);
+	put(RIG_LOW, 16, 0, 1);
+	dev_rig_expect_broken(&rig, VD_FAULT_INDIRECT_NEXT, 2, 0, 0);
+	dev_rig_close(&rig);
+}
+
+static void a_table_inside_a_list_breaks_the_queue(void **state)
+{
+	open_rig_after(state, 4, INDIRECT, 2);
+	put(RIG_NEXT, 16, VD_DESC_NEXT, 1);
+	put(RIG_LOW, 16, VD_DESC_INDIRECT, 1);
+	dev_rig_expect_broken(&rig, VD_FAULT_INDIRECT_NEXT, 3, 0, 0);
+	dev_rig_close(&rig);
+}
+
 static void a_table_longer_than_the_queue_breaks_it(void **state)
 {
 	open_rig(state, 4, INDIRECT);
@@ -540,6 +566,9 @@ int main(void)
 		ON_PACKED(a_list_longer_than_what_is_free_breaks_the_queue),
 		ON_PACKED(a_list_without_an_end_breaks_the_queue),
 		ON_PACKED(one_more_than_the_ring_holds_breaks_the_queue),
+		ON_PACKED(an_indirect_table_that_was_not_negotiated_breaks_the_queue),
+		ON_PACKED(a_table_at_the_start_of_a_list_breaks_the_queue),
+		ON_PACKED(a_table_inside_a_list_breaks_the_queue),
 		ON_PACKED(a_table_longer_than_the_queue_breaks_it),
 		ON_PACKED(the_mode_decides_whether_the_driver_is_notified),
 		ON_PACKED(the_position_decides_whether_the_driver_is_notified),
