@@ -297,10 +297,19 @@ static size_t packed_state_size(uint32_t size, bool in_order)
 	return in_order ? sizeof(struct vd_order) * size : 0;
 }
 
+/* Both inside the ring, and used at most a lap behind available. */
+static bool position_is_sound(struct vd_ring_position position, uint16_t size)
+{
+	uint16_t avail = vd_packed_slot(position.avail);
+	uint16_t used = vd_packed_slot(position.used);
+	bool same_lap = vd_packed_wrap(position.avail) == vd_packed_wrap(position.used);
+
+	return avail < size && used < size && (same_lap ? used <= avail : avail <= used);
+}
+
 static int packed_init(struct vd_vq_dev *vq, const struct vd_vq_dev_config *config)
 {
-	if (vd_packed_slot(config->position.avail) >= config->size ||
-	    vd_packed_slot(config->position.used) >= config->size)
+	if (!position_is_sound(config->position, config->size))
 		return -VD_EINVAL;
 	if (vq->in_order)
 		memset(config->state, 0, packed_state_size(config->size, true));

@@ -547,6 +547,21 @@ static void positions_behind_the_ring_are_refused(void **state)
 	dev_rig_close(&rig);
 }
 
+static void positions_that_are_not_within_a_lap_are_refused(void **state)
+{
+	open_rig(state, 5, 0);
+	/* Used must not be ahead of available, ... */
+	expect_position(2, 3, -VD_EINVAL);
+	expect_position(0x8000, 0x8004, -VD_EINVAL);
+	/* ... nor more than the ring behind. */
+	expect_position(0x8003, 2, -VD_EINVAL);
+	expect_position(4, 0x8000, -VD_EINVAL);
+	expect_position(3, 2, 0);
+	expect_position(0x8002, 2, 0);
+	expect_position(0, 0x8004, 0);
+	dev_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -577,6 +592,7 @@ int main(void)
 		ON_PACKED(the_driver_is_told_by_position_when_to_notify),
 		ON_PACKED(a_queue_goes_on_where_another_stopped),
 		ON_PACKED(positions_behind_the_ring_are_refused),
+		ON_PACKED(positions_that_are_not_within_a_lap_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("packed_dev", tests, NULL, NULL);
