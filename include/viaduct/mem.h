@@ -31,9 +31,9 @@ enum vd_mem_rights {
 };
 
 struct vd_window {
-	uint64_t peer;	 /* first address, as the peer writes it */
-	uint64_t size;	 /* bytes, not 0 */
-	void *local;	 /* where the first byte is for us */
+	uint64_t peer;   /* first address, as the peer writes it */
+	uint64_t size;   /* bytes, not 0 */
+	void *local;     /* where the first byte is for us */
 	uint32_t rights; /* enum vd_mem_rights */
 };
 
@@ -83,7 +83,7 @@ int vd_mem_local(const struct vd_mem *mem, uint64_t addr, uint64_t len, uint32_t
 /*
  * As vd_mem_local(), for a range that may go on in the next window: *@run, at most @len, is how
  * many of the bytes follow one another at *@local. Ask again for the rest. Errors as above, for the
- * first byte.
+ * first byte; also -VD_EFAULT: the range wraps around behind the last address.
  */
 int vd_mem_span(const struct vd_mem *mem, uint64_t addr, uint64_t len, uint32_t rights,
 		void **local, uint64_t *run);

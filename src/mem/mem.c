@@ -96,7 +96,8 @@ int vd_mem_span(const struct vd_mem *mem, uint64_t addr, uint64_t len, uint32_t 
 	const struct vd_window *window = vd_mem_find(mem, addr, &hint);
 	uint64_t rest;
 
-	if (window == NULL || len == 0)
+	/* There may be windows at both ends, but nothing goes on at 0 behind the last address. */
+	if (window == NULL || len == 0 || len - 1 > UINT64_MAX - addr)
 		return -VD_EFAULT;
 	if ((window->rights & rights) != rights)
 		return -VD_EACCES;

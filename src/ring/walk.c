@@ -108,9 +108,7 @@ int vd_walk_table(struct vd_vq_dev *vq, const struct vd_desc *desc, uint16_t ind
 int vd_walk_table_entry(struct vd_vq_dev *vq, uint64_t table, uint32_t index, void *raw)
 {
 	uint64_t addr = table + (uint64_t)index * VD_DESC_SIZE;
-	int err = vd_mem_read(vq->mem, addr, raw, VD_DESC_SIZE);
+	int err = addr < table ? -VD_EFAULT : vd_mem_read(vq->mem, addr, raw, VD_DESC_SIZE);
 
-	if (addr < table)
-		err = -VD_EFAULT;
 	return err == 0 ? 0 : bad_address(vq, err, addr, VD_DESC_SIZE);
 }
