@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -90,6 +91,8 @@ static void open_line(void)
 		die(125, "no line to the host: /dev/" VT_WIRE_LINE ": %s", strerror(errno));
 	make_raw(fd);
 	line = fd;
+	/* The command must not write into it. */
+	unlink("/dev/" VT_WIRE_LINE);
 }
 
 /* Without a /dev/console on the host's file system the kernel starts us with nothing open, and the
@@ -118,6 +121,7 @@ int main(void)
 		return 1;
 	}
 	fill_standard_descriptors();
+	prctl(PR_SET_NAME, "init");
 	umask(0);
 	signal(SIGPIPE, SIG_IGN);
 	mount_first();

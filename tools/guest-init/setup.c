@@ -59,6 +59,7 @@ void setup_read(struct setup *setup)
 	setup->window = open("/dev/" VT_WIRE_WINDOW, O_RDONLY | O_CLOEXEC);
 	if (setup->window < 0)
 		die(125, "no window to the host: /dev/" VT_WIRE_WINDOW ": %s", strerror(errno));
+	unlink("/dev/" VT_WIRE_WINDOW); /* nobody else's business */
 	read_window(setup->window, &setup->head, sizeof(setup->head));
 	check(&setup->head);
 	all = allocate(1, setup->head.size);

@@ -9,7 +9,6 @@
 #include "kernel_parts.h"
 #include "ui.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -18,9 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SOURCES	  "/usr/src"
-#define PREFERRED "linux-source-6.1.tar.xz"
-#define TAIL	  20 /* lines of the log that explain a failure */
+#define TAIL 20 /* lines of the log that explain a failure */
 
 struct build {
 	const struct vt_kernel_build *how;
@@ -36,213 +33,15 @@ struct build {
 	struct vt_kernel_run run;
 };
 
-/* ---- what must be there ---- */
-
-static const struct {
-	const char *program;
-	const char *package;
-} tools[] = {
-	{"make", "make"}, {"gcc", "gcc"},     {"ld", "binutils"}, {"bc", "bc"},
-	{"flex", "flex"}, {"bison", "bison"}, {"tar", "tar"},	  {"xz", "xz-utils"},
-};
-
-static bool is_installed(const char *program)
-{
-	const char *path = getenv("PATH");
-	char file[PATH_MAX];
-
-	for (const char *at = path != NULL ? path : "/usr/bin:/bin"; *at != '\0';) {
-		size_t length = strcspn(at, ":");
-
-		snprintf(file, sizeof(file), "%.*s/%s", (int)length, at, program);
-		if (access(file, X_OK) == 0)
-			return true;
-		at += length;
-		at += *at == ':';
-	}
-	return false;
-}
-
-static int check_tools(void)
-{
-	char missing[128] = "";
-
-	for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++) {
-		if (is_installed(tools[i].program))
-			continue;
-		strcat(missing, " ");
-		strcat(missing, tools[i].package);
-	}
-	if (missing[0] == '\0')
-		return 0;
-	vt_error("to build the kernel these Debian packages are missing:%s; `apt install%s`",
-		 missing, missing);
-	return -ENOENT;
-}
-
-static bool is_source(const char *name)
-{
-	size_t length = strlen(name);
-
-	return strncmp(name, "linux-source-", 13) == 0 && length > 7 &&
-	       strcmp(name + length - 7, ".tar.xz") == 0;
-}
-
-/* The newest other one. */
-static void find_other_source(char best[static NAME_MAX + 1])
-{
-	DIR *directory = opendir(SOURCES);
-
-	best[0] = '\0';
-	if (directory == NULL)
-		return;
-	for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory))
-		if (is_source(entry->d_name) && strverscmp(entry->d_name, best) > 0)
-			strcpy(best, entry->d_name);
-	closedir(directory);
-}
-
-/* Debian's 6.1 if it is there, or any other of Debian's. */
-static void find_debian_source(struct build *build)
-{
-	char other[NAME_MAX + 1];
-
-	vt_kernel_join(build->source, SOURCES, PREFERRED);
-	if (access(build->source, R_OK) == 0)
-		return;
-	find_other_source(other);
-	if (other[0] != '\0')
-		vt_kernel_join(build->source, SOURCES, other);
-	else
-		build->source[0] = '\0';
-}
-
-static int find_source(struct build *build)
-{
-	if (build->how->source == NULL) {
-		find_debian_source(build);
-		return 0;
-	}
-	if (realpath(build->how->source, build->source) != NULL)
-		return 0;
-	vt_error("can't use the source %s: %s", build->how->source, strerror(errno));
-	return -errno;
-}
-
-static int check_source(const struct build *build)
-{
-	if (build->source[0] == '\0') {
-		vt_error("there is no kernel source in " SOURCES
-			 "; `apt install linux-source-6.1`, "
-			 "or name an archive with `viaduct kernel build --source`");
-		return -ENOENT;
-	}
-	if (build->how->source == NULL && strstr(build->source, PREFERRED) == NULL)
-		vt_warn("building from %s; the source that is known to work is linux-source-6.1",
-			build->source);
-	return 0;
-}
-
 /* ---- the steps ---- */
-
-/*
- * Trees of which only the build files are needed, or nothing at all: half of the files, and two
- * thirds of the bytes. (tar's `*` crosses slashes.)
- */
-static const char *const unneeded[] = {
-	"Documentation/*.rst",
-	"Documentation/*.yaml",
-	"Documentation/*.txt",
-	"Documentation/*.svg",
-	"arch/[a-t]*/*.[chS]",
-	"arch/[a-t]*/*.dts*",
-	"arch/xtensa/*.[chS]",
-	"tools",
-	"LICENSES",
-	"rust",
-	"drivers/gpu/*.[ch]",
-	"drivers/net/*/*.[ch]",
-	"drivers/media/*.[ch]",
-	"drivers/scsi/*.[ch]",
-	"drivers/staging/*.[ch]",
-	"drivers/usb/*.[ch]",
-	"drivers/infiniband/*.[ch]",
-	"drivers/video/*.[ch]",
-	"drivers/iio/*.[ch]",
-	"drivers/mtd/*.[ch]",
-	"drivers/hwmon/*.[ch]",
-	"drivers/clk/*.[ch]",
-	"drivers/pinctrl/*.[ch]",
-	"sound/*.[ch]",
-};
-
-#define UNNEEDED (sizeof(unneeded) / sizeof(unneeded[0]))
-
-/* The archive of linux-source-6.1.tar.xz holds one directory, linux-source-6.1. */
-static void top_directory(const struct build *build, char top[static NAME_MAX + 1])
-{
-	const char *slash = strrchr(build->source, '/');
-	const char *name = slash != NULL ? slash + 1 : build->source;
-	const char *end = strstr(name, ".tar");
-
-	snprintf(top, NAME_MAX + 1, "%.*s", end != NULL ? (int)(end - name) : (int)strlen(name),
-		 name);
-}
 
 static int unpack(struct build *build)
 {
-	char exclude[UNNEEDED][NAME_MAX + 64];
-	char top[NAME_MAX + 1];
-	const char *argv[16 + UNNEEDED] = {"tar",
-					   "--extract",
-					   "--use-compress-program=xz --threads=0",
-					   "--file",
-					   build->source,
-					   "--directory",
-					   build->tree,
-					   "--strip-components=1",
-					   "--no-same-owner",
-					   "--anchored"};
-	size_t n = 10;
+	int err = vt_kernel_source_unpack(&build->run, build->source, build->tree);
 
-	if (mkdir(build->tree, 0777) != 0)
-		return -errno;
-	top_directory(build, top);
-	for (size_t i = 0; i < UNNEEDED; i++) {
-		snprintf(exclude[i], sizeof(exclude[i]), "--exclude=%s/%s", top, unneeded[i]);
-		argv[n++] = exclude[i];
-	}
-	return vt_kernel_run(&build->run, argv);
-}
-
-/* "SUBLEVEL = 192" */
-static int makefile_number(FILE *makefile, const char *name)
-{
-	char line[256];
-	size_t length = strlen(name);
-	int value;
-
-	rewind(makefile);
-	while (fgets(line, sizeof(line), makefile) != NULL)
-		if (strncmp(line, name, length) == 0 && sscanf(line + length, " = %d", &value) == 1)
-			return value;
-	return 0;
-}
-
-static int read_version(struct build *build)
-{
-	char path[PATH_MAX];
-	FILE *makefile;
-
-	vt_kernel_join(path, build->tree, "Makefile");
-	makefile = fopen(path, "re");
-	if (makefile == NULL)
-		return -errno;
-	snprintf(build->version, sizeof(build->version), "%d.%d.%d",
-		 makefile_number(makefile, "VERSION"), makefile_number(makefile, "PATCHLEVEL"),
-		 makefile_number(makefile, "SUBLEVEL"));
-	fclose(makefile);
-	return 0;
+	return err != 0 ? err
+			: vt_kernel_source_version(build->tree, build->version,
+						   sizeof(build->version));
 }
 
 static int write_fragment(const char *path)
@@ -315,24 +114,12 @@ static int compile(struct build *build)
 
 /* ---- keeping the result ---- */
 
-/* Which archive it was; a newer one of the same name then shows. */
-static int describe_source(const struct build *build, char *text, size_t size)
-{
-	struct stat at;
-
-	if (stat(build->source, &at) != 0)
-		return -errno;
-	snprintf(text, size, "%s %lld %lld\n", build->source, (long long)at.st_size,
-		 (long long)at.st_mtime);
-	return 0;
-}
-
 static int write_source(const struct build *build)
 {
 	char text[PATH_MAX + 64];
 	char path[PATH_MAX];
 	FILE *out;
-	int err = describe_source(build, text, sizeof(text));
+	int err = vt_kernel_source_describe(build->source, text, sizeof(text));
 
 	if (err != 0)
 		return err;
@@ -359,7 +146,8 @@ static bool is_current(const struct build *build, const struct vt_kernel *kernel
 	if (fgets(then, sizeof(then), in) == NULL)
 		then[0] = '\0';
 	fclose(in);
-	return describe_source(build, now, sizeof(now)) == 0 && strcmp(now, then) == 0;
+	return vt_kernel_source_describe(build->source, now, sizeof(now)) == 0 &&
+	       strcmp(now, then) == 0;
 }
 
 static int move(const struct build *build, const char *from, const char *to)
@@ -450,8 +238,6 @@ static int run_steps(struct build *build)
 	int err = step(build, "unpacking the kernel's source", unpack);
 
 	if (err == 0)
-		err = read_version(build);
-	if (err == 0)
 		err = step(build, "configuring Linux", configure);
 	if (err == 0)
 		err = step(build, "compiling Linux", compile);
@@ -541,12 +327,12 @@ int vt_kernel_build(struct vt_kernel *kernel, const struct vt_kernel_build *how)
 	}
 	vt_kernel_join(build.work, build.cache, "building");
 	vt_kernel_join(build.log_path, build.cache, "build.log");
-	err = find_source(&build);
+	err = vt_kernel_source_find(build.source, how->source);
 	if (err != 0 || is_ready(&build))
 		return err;
-	err = check_source(&build);
+	err = vt_kernel_source_check(build.source, how->source);
 	if (err == 0)
-		err = check_tools();
+		err = vt_kernel_source_tools();
 	if (err != 0)
 		return err;
 	return build_under_lock(&build);

@@ -42,4 +42,25 @@ void vt_kernel_run_finish(void);
 /* Run a program, its output into the log. 0; -EINTR: a signal stopped it; -ECHILD: it failed. */
 int vt_kernel_run(struct vt_kernel_run *run, const char *const *argv);
 
+/* ---- kernel_source.c: what it is built from ---- */
+
+/* Is everything installed? Says what is not, and returns -ENOENT. */
+int vt_kernel_source_tools(void);
+
+/* The archive @wanted, or if that is NULL one of Debian's; "" if there is none. Says why not if
+ * @wanted can't be used. */
+int vt_kernel_source_find(char path[static PATH_MAX], const char *wanted);
+
+/* Say that there is none, or that it is not the best one. */
+int vt_kernel_source_check(const char *path, const char *wanted);
+
+/* A line that tells this archive from others. */
+int vt_kernel_source_describe(const char *path, char *text, size_t size);
+
+/* Unpack what is needed of it into the new directory @tree. */
+int vt_kernel_source_unpack(struct vt_kernel_run *run, const char *archive, const char *tree);
+
+/* Which version lies in @tree. */
+int vt_kernel_source_version(const char *tree, char *version, size_t size);
+
 #endif /* VIADUCT_KERNEL_PARTS_H */

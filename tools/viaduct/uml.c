@@ -91,17 +91,22 @@ static void kernel_ended(struct session *session)
 	stop_if_done(session);
 }
 
+static void power_off_timed_out(uv_timer_t *timer)
+{
+	kill_guest(timer->data);
+}
+
+/*
+ * A driver that waits for its device forever is the usual reason, and the kernel has not even begun
+ * to show its messages then. A fault in its own code makes it panic, and a panic shows them.
+ */
 static void boot_timed_out(uv_timer_t *timer)
 {
 	struct session *session = timer->data;
 
 	session->timed_out = true;
-	kill_guest(session);
-}
-
-static void power_off_timed_out(uv_timer_t *timer)
-{
-	kill_guest(timer->data);
+	kill(session->kernel, SIGSEGV);
+	uv_timer_start(timer, power_off_timed_out, POWER_OFF_MS, 0);
 }
 
 /* ---- what the relay says ---- */

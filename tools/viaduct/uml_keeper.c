@@ -89,13 +89,22 @@ static void learn(struct estate *estate, const struct message *message)
 	}
 }
 
-/* $TMPDIR, if it is fit for it. */
+/* Can it be part of the kernel's command line, and of the path of a socket? */
+static bool is_fit(const char *directory)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789/._+-";
+
+	return directory[0] == '/' && directory[strspn(directory, plain)] == '\0' &&
+	       strlen(directory) <= VT_KEEPER_DIRECTORY_MAX - sizeof("/viaduct-XXXXXX") &&
+	       access(directory, W_OK) == 0;
+}
+
 static void make_directory(struct message *message)
 {
 	const char *base = getenv("TMPDIR");
-	size_t room = sizeof(message->directory) - sizeof("/viaduct-XXXXXX");
 
-	if (base == NULL || base[0] != '/' || strlen(base) > room || access(base, W_OK) != 0)
+	if (base == NULL || !is_fit(base))
 		base = "/tmp";
 	snprintf(message->directory, sizeof(message->directory), "%s/viaduct-XXXXXX", base);
 	message->error = mkdtemp(message->directory) != NULL ? 0 : errno;

@@ -25,10 +25,25 @@ enum { LOG_FD = 1, LINE_FD = 3, WINDOW_FD = 4, END_FD = 5 };
 
 /* ---- where the guest's memory lives ---- */
 
+/* Not every file system can make a file without a name. */
+static int open_nameless(const char *directory)
+{
+	char path[PATH_MAX];
+	int fd = open(directory, O_RDWR | O_TMPFILE | O_EXCL | O_CLOEXEC, 0700);
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+		return fd;
+	snprintf(path, sizeof(path), "%s/viaduct-XXXXXX", directory);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
 /* The kernel keeps it in a deleted file, and executes from it. */
 static bool can_execute_in(const char *directory)
 {
-	int fd = open(directory, O_RDWR | O_TMPFILE | O_EXCL | O_CLOEXEC, 0700);
+	int fd = open_nameless(directory);
 	void *page = MAP_FAILED;
 
 	if (fd < 0)
@@ -96,6 +111,19 @@ static bool add(struct line *line, const char *format, ...)
 	return true;
 }
 
+/* As the host's, if the command line can have it. */
+static bool add_host_name(struct line *line)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789.-";
+	char name[65] = "";
+
+	if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0' ||
+	    name[strspn(name, plain)] != '\0')
+		return true;
+	return add(line, "hostname=%s", name);
+}
+
 static bool fill_line(struct line *line, const struct vt_uml_launch *launch)
 {
 	const char *directory = launch->keeper->directory;
@@ -113,7 +141,7 @@ static bool fill_line(struct line *line, const struct vt_uml_launch *launch)
 		   * any processor needs for 10 ms, so delays are never too short. */
 		  add(line, "lpj=50000000") &&
 		  /* One run, one boot: a reboot or a panic ends it. */
-		  add(line, "noreboot") && add(line, "loglevel=7");
+		  add(line, "noreboot") && add(line, "loglevel=7") && add_host_name(line);
 
 	for (size_t i = 0; i < launch->n_devices; i++)
 		ok = ok && add(line, "virtio_uml.device=%s:%u", launch->devices[i].socket,

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LAST_LINES 15
+#define LAST_LINES 25
 
 static void show(const struct vt_log *log, const char *bytes, size_t n)
 {
