@@ -66,7 +66,7 @@ struct vd_vq_request {
 	const char *name;
 	/* The device used buffers (maybe). NULL: the driver polls. */
 	void (*callback)(struct vd_vdev_vq *queue);
-	uint16_t size;		/* entries wanted; 0: as many as the device allows */
+	uint16_t size;          /* entries wanted; 0: as many as the device allows */
 	uint16_t table_entries; /* longest chain to go into an indirect table; 0 or 1: none does */
 };
 
@@ -96,7 +96,7 @@ struct vd_vdev {
 	uint64_t transport_features; /* of bits 24-49, those that the transport carries */
 	const struct vd_mem *mem;    /* what the device can see of our memory */
 	struct vd_alloc *shared;     /* memory for rings, inside `mem` */
-	struct vd_alloc *local;	     /* private memory */
+	struct vd_alloc *local;      /* private memory */
 	/* Ring layouts linked into this image; NULL for packed: it is not accepted. */
 	const struct vd_vq_drv_ops *split;
 	const struct vd_vq_drv_ops *packed;
@@ -106,13 +106,13 @@ struct vd_vdev {
 	/* filled by the bus */
 	struct vd_bus *bus;
 	struct vd_driver *driver; /* bound, or NULL */
-	void *priv;		  /* the driver's */
-	unsigned index;		  /* the N of virtioN */
-	char name[16];		  /* "virtioN" */
-	uint64_t features;	  /* negotiated */
-	bool failed;		  /* what FAILED in the status says, kept over freeze */
-	bool config_enabled;	  /* configuration changes may be passed on, */
-	bool config_pending;	  /* one waits for that */
+	void *priv;               /* the driver's */
+	unsigned index;           /* the N of virtioN */
+	char name[16];            /* "virtioN" */
+	uint64_t features;        /* negotiated */
+	bool failed;              /* what FAILED in the status says, kept over freeze */
+	bool config_enabled;      /* configuration changes may be passed on, */
+	bool config_pending;      /* one waits for that */
 	struct vd_vdev_vq *queues;
 	uint16_t n_queues;
 	struct vd_fault fault; /* why the last probe or restore failed, if the device is to blame */
@@ -127,10 +127,10 @@ struct vd_device_id {
 };
 
 struct vd_driver {
-	const char *name;		/* unique on the bus */
+	const char *name;               /* unique on the bus */
 	const struct vd_device_id *ids; /* ends with {0} */
-	const uint8_t *features;	/* feature bits the driver knows */
-	unsigned n_features;		/* how many */
+	const uint8_t *features;        /* feature bits the driver knows */
+	unsigned n_features;            /* how many */
 	const uint8_t *legacy_features; /* optional: those for a device without VERSION_1 */
 	unsigned n_legacy_features;
 	/* optional: judge device and features before they are final; may clear bits in

@@ -76,16 +76,16 @@ struct vd_device_transport_ops {
 /* A queue as its transport sets it up. */
 struct vd_queue_setup {
 	uint16_t size;
-	bool big_endian;		  /* legacy drivers of that order only */
-	struct vd_ring_mem ring;	  /* local pointers */
+	bool big_endian;                  /* legacy drivers of that order only */
+	struct vd_ring_mem ring;          /* local pointers */
 	struct vd_ring_position position; /* vd_ring_start(), or where it stopped */
-	struct vd_journal *journal;	  /* or NULL */
+	struct vd_journal *journal;       /* or NULL */
 };
 
 /* A queue and the memory it is given. The family declares an array of them. */
 struct vd_device_queue {
 	uint16_t size_max; /* the family's: most entries */
-	void *state;	   /* the family's: vd_device_queue_state_size() bytes, aligned to 8 */
+	void *state;       /* the family's: vd_device_queue_state_size() bytes, aligned to 8 */
 	size_t state_size;
 
 	/* private */
@@ -134,8 +134,9 @@ struct vd_device {
 	uint16_t n_queues;
 	uint8_t status;
 	bool big_endian;  /* the byte order of the driver, if it is a legacy one */
-	bool running;	  /* DRIVER_OK, not suspended, not in need of a reset */
-	bool started;	  /* ops->start() was called, ops->stop() is due */
+	bool running;     /* DRIVER_OK, not suspended, not in need of a reset */
+	bool started;     /* ops->start() was called, ops->stop() is due */
+	bool paused;      /* between vd_device_pause() and vd_device_unpause() */
 	bool config_held; /* an update was refused while suspended */
 	uint64_t n_faults;
 	struct vd_fault fault; /* the last one */
@@ -228,6 +229,17 @@ int vd_device_queue_enable(struct vd_device *dev, uint16_t index,
  * it is not touched any more. @position (may be NULL) says where it stopped. */
 void vd_device_queue_disable(struct vd_device *dev, uint16_t index,
 			     struct vd_ring_position *position);
+
+/*
+ * Keep the family off the queues for a moment without the driver's knowledge, as when shared memory
+ * is mapped anew: it gives back all it holds, and goes on afterwards. Between the two calls the
+ * rings may be moved to other local addresses, and the windows of the driver's memory changed.
+ */
+void vd_device_pause(struct vd_device *dev);
+void vd_device_unpause(struct vd_device *dev);
+
+/* Queue @index, which is enabled, is found at @ring from now on. */
+void vd_device_queue_move(struct vd_device *dev, uint16_t index, const struct vd_ring_mem *ring);
 
 /* The driver sent an available-buffer notification, with the value @notification
  * (vd_notification()). Without NOTIFICATION_DATA only its queue index counts. True: the family

@@ -22,9 +22,9 @@ struct vd_iov {
 
 struct vd_cursor {
 	const struct vd_iov *iov; /* the segment the cursor is in */
-	size_t left_iov;	  /* segments from there on */
-	size_t offset;		  /* bytes already passed in the first of them */
-	size_t done;		  /* bytes passed in all */
+	size_t left_iov;          /* segments from there on */
+	size_t offset;            /* bytes already passed in the first of them */
+	size_t done;              /* bytes passed in all */
 };
 
 /* Put @cursor before the first byte of @count segments. */

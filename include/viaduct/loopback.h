@@ -25,13 +25,13 @@ extern "C" {
 struct vd_loopback;
 
 struct vd_loopback_config {
-	struct vd_device *dev;	  /* initialised, attached to nothing */
+	struct vd_device *dev;    /* initialised, attached to nothing */
 	const struct vd_mem *mem; /* both sides' view of the shared memory */
 	struct vd_alloc *shared;  /* for rings, inside `mem` */
 	struct vd_alloc *local;
 	const struct vd_vq_drv_ops *split;
 	const struct vd_vq_drv_ops *packed; /* or NULL */
-	uint64_t features;	/* bits 24-49 to carry; VD_LOOPBACK_FEATURES, or fewer */
+	uint64_t features;      /* bits 24-49 to carry; VD_LOOPBACK_FEATURES, or fewer */
 	bool legacy_big_endian; /* the byte order of a legacy driver */
 	/* optional: a notification for the device, or for the driver, was noted. Called by the
 	 * sender, from whatever context it is in. */

@@ -39,7 +39,7 @@ enum {
 	VD_RPMSG_NAME_SIZE = 32, /* bytes of a name, the final NUL included */
 	VD_RPMSG_HEADER_SIZE = 16,
 	VD_RPMSG_BUFFER_SIZE = 512,    /* Linux: MAX_RPMSG_BUF_SIZE */
-	VD_RPMSG_NS_ADDR = 53,	       /* the name service listens here */
+	VD_RPMSG_NS_ADDR = 53,         /* the name service listens here */
 	VD_RPMSG_FIRST_DYNAMIC = 1024, /* addresses below are for services that chose theirs */
 };
 
@@ -60,7 +60,7 @@ struct vd_rpmsg_msg {
 	uint32_t src;
 	uint32_t dst;
 	uint32_t buffer; /* private */
-	uint32_t epoch;	 /* private */
+	uint32_t epoch;  /* private */
 };
 
 /* What a callback answers: whether the message's buffer goes back to the peer, or is held. */
@@ -87,20 +87,20 @@ struct vd_rpmsg_ept {
 	struct vd_rpmsg *link; /* NULL while it does not exist */
 	vd_rpmsg_callback *callback;
 	const char *name; /* announced as a channel, or NULL; lives as long as the endpoint */
-	uint32_t addr;	  /* local address */
+	uint32_t addr;    /* local address */
 	uint32_t
 		dst; /* where vd_rpmsg_send() sends to, or VD_RPMSG_ADDR_ANY; may be set any time */
 	uint8_t flags;
 
-	uint8_t due;			/* private: the announcement the peer has not got yet */
-	struct vd_rpmsg_ept *next;	/* private: of those in the same bucket */
+	uint8_t due;                    /* private: the announcement the peer has not got yet */
+	struct vd_rpmsg_ept *next;      /* private: of those in the same bucket */
 	struct vd_rpmsg_ept *next_name; /* private: of those with a name */
 };
 
 /* A channel the peer announced. */
 struct vd_rpmsg_channel {
 	char name[VD_RPMSG_NAME_SIZE]; /* empty: this place is free */
-	uint32_t addr;		       /* the peer's address */
+	uint32_t addr;                 /* the peer's address */
 };
 
 /* What happens on a link, for its owner. All optional. */
@@ -154,24 +154,24 @@ struct vd_rpmsg {
 	const struct vd_rpmsg_role *role;
 	const struct vd_rpmsg_events *events;
 	struct vd_rpmsg_ept **buckets; /* endpoints by address */
-	uint32_t n_buckets;	       /* a power of two */
+	uint32_t n_buckets;            /* a power of two */
 	uint32_t n_channels;
 	struct vd_rpmsg_channel *channels;
 	void *copy; /* private copy of the message being delivered */
 	uint32_t copy_size;
 	struct vd_rpmsg_ept *named; /* those with a name, dying ones included */
 	uint32_t n_epts;
-	uint32_t n_due;	    /* announcements that could not be sent yet */
+	uint32_t n_due;     /* announcements that could not be sent yet */
 	uint32_t next_addr; /* where the search for a free dynamic address begins */
 	uint32_t tx_size;   /* size of the buffers we send in, as far as is known */
-	uint32_t epoch;	    /* counts the link's lives: what was held in an older one is void */
+	uint32_t epoch;     /* counts the link's lives: what was held in an older one is void */
 	bool up;
-	bool ns;	 /* VD_RPMSG_F_NS was negotiated */
+	bool ns;         /* VD_RPMSG_F_NS was negotiated */
 	bool big_endian; /* byte order of headers: a legacy driver's */
-	bool starved;	 /* a sender found no buffer: tell it when there is one */
-	bool paused;	 /* suspended: the peer is there, but may not be spoken to */
-	bool polling;	 /* inside vd_rpmsg_poll() */
-	uint8_t corked;	 /* depth: flushing waits for the end of poll, or for uncork */
+	bool starved;    /* a sender found no buffer: tell it when there is one */
+	bool paused;     /* suspended: the peer is there, but may not be spoken to */
+	bool polling;    /* inside vd_rpmsg_poll() */
+	uint8_t corked;  /* depth: flushing waits for the end of poll, or for uncork */
 	struct vd_rpmsg_ept ns_ept;
 };
 
@@ -244,11 +244,11 @@ int vd_rpmsg_trysend_offchannel(struct vd_rpmsg_ept *ept, uint32_t src, uint32_t
 
 /* A message being composed where the peer will read it. */
 struct vd_rpmsg_tx {
-	void *data;	       /* write the payload here */
+	void *data;            /* write the payload here */
 	uint32_t capacity;     /* this many bytes at most */
 	struct vd_rpmsg *link; /* private */
 	uint32_t buffer;       /* private */
-	uint32_t epoch;	       /* private */
+	uint32_t epoch;        /* private */
 };
 
 /*

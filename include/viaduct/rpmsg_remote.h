@@ -39,7 +39,7 @@ struct vd_rpmsg_remote_config {
 	uint64_t features; /* common features to offer; NS and BUFSZ are offered by themselves */
 	uint32_t vendor;
 	uint16_t queue_size; /* most entries of each queue */
-	uint16_t batch;	     /* messages taken in one go, 1 to VD_RPMSG_BATCH_MAX */
+	uint16_t batch;      /* messages taken in one go, 1 to VD_RPMSG_BATCH_MAX */
 	uint16_t n_held; /* messages that can be held, or composed in place, at a time; 1 or more.
 			  * When all places are taken nothing more is received until one is free */
 	uint16_t idle_polls; /* times an empty queue is looked at again before waiting to be
@@ -87,8 +87,8 @@ struct vd_rpmsg_remote {
 	struct vd_rpmsg_batch rx;
 	struct vd_rpmsg_batch tx; /* buffers for sending, popped in advance */
 	struct vd_rpmsg_held *held;
-	uint32_t free_held;
-	uint16_t n_rx_held;
+	uint32_t free_held; /* list of free places */
+	uint16_t n_free;
 	bool tx_armed; /* the driver is asked to notify when it returns buffers for sending */
 };
 

@@ -36,7 +36,7 @@ enum vd_virtio_id {
 /* Feature bits that belong to no device type, VIRTIO 1.4 section 6. */
 enum vd_feature {
 	VD_F_NOTIFY_ON_EMPTY = 24, /* legacy only */
-	VD_F_ANY_LAYOUT = 27,	   /* legacy only */
+	VD_F_ANY_LAYOUT = 27,      /* legacy only */
 	VD_F_INDIRECT_DESC = 28,
 	VD_F_EVENT_IDX = 29,
 	VD_F_UNUSED = 30, /* never negotiated; vhost-user has a use of its own for it */
@@ -87,10 +87,10 @@ struct vd_feature_row {
 /* A field of configuration space. Its bytes are little-endian (a legacy driver's own order). */
 struct vd_config_field {
 	uint16_t offset;
-	uint8_t width;	 /* bytes of an element: 1, 2, 4 or 8; it is accessed with that width */
-	uint16_t count;	 /* elements */
+	uint8_t width;   /* bytes of an element: 1, 2, 4 or 8; it is accessed with that width */
+	uint16_t count;  /* elements */
 	uint8_t feature; /* it exists only if this bit is offered, or VD_F_NONE */
-	bool writable;	 /* by the driver */
+	bool writable;   /* by the driver */
 	const char *name;
 };
 
@@ -102,7 +102,7 @@ struct vd_device_type {
 	uint16_t n_features;
 	uint16_t n_fields;
 	const struct vd_config_field *fields; /* in order of their offset */
-	uint32_t config_size;		      /* bytes */
+	uint32_t config_size;                 /* bytes */
 };
 
 /* The feature bits that belong to no device type. */

@@ -38,17 +38,17 @@ struct vd_chain {
 			       writable */
 	uint16_t iov_max;   /* how many fit; a descriptor that crosses windows takes one for each */
 
-	uint16_t n_out;	  /* device-readable segments, iov[0 .. n_out - 1] */
-	uint16_t n_in;	  /* device-writable segments, iov[n_out .. n_out + n_in - 1] */
+	uint16_t n_out;   /* device-readable segments, iov[0 .. n_out - 1] */
+	uint16_t n_in;    /* device-writable segments, iov[n_out .. n_out + n_in - 1] */
 	uint64_t out_len; /* bytes in the readable ones */
 	uint64_t in_len;  /* bytes in the writable ones */
 
-	uint16_t id;	 /* the driver's name for the buffer: head descriptor (split) or buffer id
+	uint16_t id;     /* the driver's name for the buffer: head descriptor (split) or buffer id
 			    (packed) */
 	uint16_t n_desc; /* private: ring slots the buffer takes */
-	uint16_t seq;	 /* private: its place in the order of popping */
-	uint16_t entry;	 /* private: its entry in the journal */
-	bool replayed;	 /* private: it came from the journal, not from the ring */
+	uint16_t seq;    /* private: its place in the order of popping */
+	uint16_t entry;  /* private: its entry in the journal */
+	bool replayed;   /* private: it came from the journal, not from the ring */
 };
 
 struct vd_vq_dev;
@@ -61,13 +61,13 @@ extern const struct vd_vq_dev_ops vd_packed_dev;
 
 struct vd_vq_dev_config {
 	const struct vd_vq_dev_ops *layout; /* &vd_split_dev or &vd_packed_dev */
-	uint16_t size;			    /* entries */
+	uint16_t size;                      /* entries */
 	uint64_t features; /* negotiated: INDIRECT_DESC, EVENT_IDX and IN_ORDER matter here */
 	bool big_endian;   /* byte order of the ring; true only for a legacy big-endian driver */
 	struct vd_ring_mem ring;  /* local pointers, aligned as vd_ring_parts() says */
 	const struct vd_mem *mem; /* where buffer addresses lead; outlives the queue */
-	void *state;		  /* private memory, vd_vq_dev_state_size() bytes, aligned to 8 */
-	size_t state_size;	  /* how many there are */
+	void *state;              /* private memory, vd_vq_dev_state_size() bytes, aligned to 8 */
+	size_t state_size;        /* how many there are */
 	struct vd_ring_position
 		position; /* where to begin: vd_ring_start(), or where the queue stopped */
 	struct vd_journal
@@ -90,18 +90,18 @@ struct vd_vq_dev {
 
 	uint16_t avail; /* next buffer to pop; split: free-running, packed: slot, wrap in bit 15 */
 	uint16_t avail_seen; /* split: available index as last loaded */
-	uint16_t used;	     /* next used entry to write; same forms as avail */
-	uint16_t moved;	     /* entries `used` passed since the last decision to notify */
+	uint16_t used;       /* next used entry to write; same forms as avail */
+	uint16_t moved;      /* entries `used` passed since the last decision to notify */
 	uint16_t
 		outstanding; /* popped and not yet given back; split: buffers, packed: ring slots */
-	uint16_t seq;	     /* buffers popped so far */
+	uint16_t seq;        /* buffers popped so far */
 	uint16_t order_seq;  /* in order: seq of the oldest buffer not given back, ... */
 	uint16_t order_slot; /* ... and its place in `order` */
 	bool unpublished;    /* pushes wait for vd_vq_dev_publish() */
-	bool replaying;	     /* the journal still has buffers to hand out again */
+	bool replaying;      /* the journal still has buffers to hand out again */
 	uint16_t first_slot; /* packed: the descriptor whose flags publish the batch, ... */
 	uint16_t first_flags; /* ... and those flags */
-	uint32_t hint;	      /* the window that held the last buffer */
+	uint32_t hint;        /* the window that held the last buffer */
 
 	void *shadow; /* split: used elements as they lie in the ring, to skip rewriting equal ones
 		       */

@@ -46,19 +46,19 @@ struct vd_used {
 
 struct vd_vq_drv_config {
 	const struct vd_vq_drv_ops *layout; /* &vd_split_drv or &vd_packed_drv */
-	uint16_t size;			    /* entries */
+	uint16_t size;                      /* entries */
 	uint64_t features; /* negotiated: INDIRECT_DESC, EVENT_IDX, IN_ORDER, VERSION_1 matter here
 			    */
 	bool big_endian;   /* byte order of the ring; true only for a legacy big-endian driver */
 	struct vd_ring_mem
 		ring; /* local pointers, aligned as vd_ring_parts() says; cleared by init */
 	const struct vd_mem *mem; /* what the device can see of our memory; outlives the queue */
-	void *state;		  /* private memory, vd_vq_drv_state_size() bytes, aligned to 8 */
-	size_t state_size;	  /* how many there are */
+	void *state;              /* private memory, vd_vq_drv_state_size() bytes, aligned to 8 */
+	size_t state_size;        /* how many there are */
 	void *tables; /* indirect tables in memory the device can read, or NULL for none: */
 	uint16_t table_entries; /* `size` tables of this many descriptors (16 bytes each), aligned
 				   to 16 */
-	uint16_t chain_max;	/* most descriptors the device takes in a buffer; 0: as many as the
+	uint16_t chain_max;     /* most descriptors the device takes in a buffer; 0: as many as the
 				   queue has */
 };
 
@@ -82,9 +82,9 @@ struct vd_vq_drv {
 
 	uint16_t avail; /* next available entry to write; split: free-running, packed: slot, wrap in
 			   bit 15 */
-	uint16_t used;	/* next used entry to read; same forms */
+	uint16_t used;  /* next used entry to read; same forms */
 	uint16_t used_seen;   /* split: used index as last loaded */
-	uint16_t moved;	      /* entries `avail` passed since the last decision to kick */
+	uint16_t moved;       /* entries `avail` passed since the last decision to kick */
 	uint16_t num_free;    /* descriptors (packed: ring slots) not with the device */
 	uint16_t outstanding; /* buffers with the device */
 	uint16_t free_head;   /* split: first free descriptor; packed: first free buffer id */
@@ -92,11 +92,11 @@ struct vd_vq_drv {
 				 rotate in order */
 	uint16_t batch_last;  /* in order: the id that ends the batch being handed out, ... */
 	uint32_t batch_len;   /* ... the length reported for it, ... */
-	bool in_batch;	      /* ... and whether there is such a batch */
+	bool in_batch;        /* ... and whether there is such a batch */
 	bool unpublished;     /* adds wait for vd_vq_drv_publish() */
 	uint16_t first_slot;  /* packed: the descriptor whose flags publish the batch, ... */
 	uint16_t first_flags; /* ... and those flags */
-	uint32_t hint;	      /* the window that held the last segment */
+	uint32_t hint;        /* the window that held the last segment */
 
 	void *shadow; /* split: descriptors as they lie in the table, to skip rewriting equal ones
 		       */

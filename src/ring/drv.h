@@ -21,7 +21,7 @@ struct vd_plain {
 struct vd_request {
 	const struct vd_iov *segments;
 	unsigned n_out;
-	unsigned count;	     /* segments in all */
+	unsigned count;      /* segments in all */
 	uint64_t in_len;     /* bytes the device may write */
 	uint64_t first_addr; /* peer address of the first segment */
 	void *token;
@@ -51,7 +51,7 @@ struct vd_buf {
 	uint32_t in_len; /* bytes the device may write; one too few for a buffer of 2^32 */
 	uint16_t n_desc; /* descriptors (split) or ring slots (packed) it takes; 0: not with the
 			    device */
-	uint16_t last;	 /* split: the last descriptor of its chain */
+	uint16_t last;   /* split: the last descriptor of its chain */
 };
 
 /* Break the queue and return the error that every later call returns. The one place that sets

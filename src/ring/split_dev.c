@@ -57,7 +57,7 @@ static void decode(const struct vd_split_desc *raw, bool swap, struct vd_desc *d
 
 /* Where a chain is being followed: the queue's own table, or an indirect one. */
 struct place {
-	uint64_t table;	  /* peer address, if indirect */
+	uint64_t table;   /* peer address, if indirect */
 	uint32_t entries; /* in that table */
 	uint16_t index;
 	bool indirect;

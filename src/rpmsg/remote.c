@@ -39,11 +39,13 @@ static void free_place(struct vd_rpmsg_remote *remote, uint32_t place)
 	remote->held[place].use = USE_FREE;
 	remote->held[place].next_free = remote->free_held;
 	remote->free_held = place;
+	remote->n_free++;
 }
 
 static void free_all_places(struct vd_rpmsg_remote *remote)
 {
 	remote->free_held = NO_PLACE;
+	remote->n_free = 0;
 	for (uint32_t place = remote->config.n_held; place-- > 0;)
 		free_place(remote, place);
 }
@@ -54,6 +56,7 @@ static uint32_t take_place(struct vd_rpmsg_remote *remote)
 	uint32_t place = remote->free_held;
 
 	remote->free_held = remote->held[place].next_free;
+	remote->n_free--;
 	return place;
 }
 
@@ -124,12 +127,8 @@ static int pop_batch(struct vd_rpmsg_remote *remote, struct vd_vq_dev *vq, unsig
 static unsigned room(const struct vd_rpmsg_remote *remote, unsigned budget)
 {
 	unsigned most = budget < remote->config.batch ? budget : remote->config.batch;
-	unsigned places = 0;
 
-	for (uint32_t at = remote->free_held; at != NO_PLACE && places < most;
-	     at = remote->held[at].next_free)
-		places++;
-	return places;
+	return most < remote->n_free ? most : remote->n_free;
 }
 
 /* Deliver a batch of @n. How many were; fewer if a callback took the last place, or the link down.
@@ -139,7 +138,7 @@ static int receive_batch(struct vd_rpmsg_remote *remote, struct vd_vq_dev *vq, i
 	struct vd_chain *chain = remote->rx.chain;
 
 	for (int i = 0; i < n; i++) {
-		if (vd_unlikely(remote->free_held == NO_PLACE)) {
+		if (vd_unlikely(remote->n_free == 0)) {
 			while (n > i)
 				(void)vd_vq_dev_unpop(vq, &chain[--n]);
 			return i;
@@ -176,7 +175,7 @@ static int remote_release(struct vd_rpmsg *link, uint32_t place)
 {
 	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
 	struct vd_vq_dev *vq = rx_queue(remote);
-	bool stopped = remote->free_held == NO_PLACE;
+	bool stopped = remote->n_free == 0;
 
 	if (place >= remote->config.n_held || remote->held[place].use != USE_RECEIVED)
 		return -VD_EINVAL;
@@ -275,7 +274,7 @@ static int remote_tx_take(struct vd_rpmsg *link, uint32_t *place)
 {
 	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
 
-	if (remote->free_held == NO_PLACE)
+	if (remote->n_free == 0)
 		return -VD_ENOMEM;
 	*place = take_place(remote);
 	keep(remote, *place, &remote->tx.chain[remote->tx.first++], USE_COMPOSED);
@@ -515,7 +514,7 @@ static bool serve(struct vd_rpmsg_remote *remote)
 			return false;
 		left -= (unsigned)n;
 		/* Without a place for one more message, whoever releases one goes on. */
-		if (n == 0 && (remote->free_held == NO_PLACE || !look_again(remote, vq)))
+		if (n == 0 && (remote->n_free == 0 || !look_again(remote, vq)))
 			return false;
 	}
 	return true;

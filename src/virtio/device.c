@@ -244,6 +244,12 @@ bool vd_device_kick(struct vd_device *dev, uint32_t notification)
 	return more && dev->running;
 }
 
+void vd_device_queue_move(struct vd_device *dev, uint16_t index, const struct vd_ring_mem *ring)
+{
+	dev->queues[index].vq.ring = *ring;
+	dev->queues[index].setup.ring = *ring;
+}
+
 /* ---- status ---- */
 
 /* The family lets go of everything. */
@@ -264,6 +270,7 @@ void vd_device_reset(struct vd_device *dev)
 	for (uint16_t i = 0; i < dev->n_queues; i++)
 		dev->queues[i].enabled = false;
 	dev->features = 0;
+	dev->paused = false;
 	dev->config_held = false;
 	dev->status = 0;
 }
@@ -330,45 +337,56 @@ static void start(struct vd_device *dev)
 			queue_live(dev, i);
 }
 
-static void suspend(struct vd_device *dev)
+/* The family gives back everything and stops. False: it could not, or a queue broke meanwhile. */
+static bool quiesce(struct vd_device *dev)
 {
-	int err;
+	int err = dev->ops->suspend(dev);
 
-	/* Not fully initialised, or not negotiated: ignored. */
-	if (!dev->running || !vd_device_has(dev, VD_F_SUSPEND))
-		return;
-	err = dev->ops->suspend(dev);
 	if (err != 0) {
 		fail(dev, VD_FAULT_SUSPEND_FAILED, err);
-		return;
+		return false;
 	}
 	for (uint16_t i = 0; i < dev->n_queues; i++)
 		vd_device_flush(dev, i);
 	if (!dev->running)
-		return;
+		return false;
 	dev->running = false;
-	dev->status = (uint8_t)((dev->status | VD_STATUS_SUSPEND) & ~VD_STATUS_DRIVER_OK);
+	return true;
+}
+
+/* It goes on. Kicks that came meanwhile were dropped, so every queue is looked at. */
+static void wake(struct vd_device *dev)
+{
+	int err = dev->ops->resume(dev);
+
+	if (err != 0) {
+		fail(dev, VD_FAULT_SUSPEND_FAILED, err);
+		return;
+	}
+	for (uint16_t i = 0; i < dev->n_queues && dev->running; i++)
+		while (vd_device_kick(dev, vd_notification(i, 0)))
+			;
+}
+
+static void suspend(struct vd_device *dev)
+{
+	/* Not fully initialised, or not negotiated: ignored. */
+	if (!dev->running || !vd_device_has(dev, VD_F_SUSPEND))
+		return;
+	if (quiesce(dev))
+		dev->status = (uint8_t)((dev->status | VD_STATUS_SUSPEND) & ~VD_STATUS_DRIVER_OK);
 }
 
 static void resume(struct vd_device *dev)
 {
 	bool config_held = dev->config_held;
-	int err;
 
 	dev->status = (uint8_t)((dev->status | VD_STATUS_DRIVER_OK) & ~VD_STATUS_SUSPEND);
 	dev->running = true;
 	dev->config_held = false;
-	err = dev->ops->resume(dev);
-	if (err != 0) {
-		fail(dev, VD_FAULT_SUSPEND_FAILED, err);
-		return;
-	}
 	if (config_held)
 		dev->transport->config_changed(dev);
-	/* Kicks that came meanwhile were dropped. */
-	for (uint16_t i = 0; i < dev->n_queues && dev->running; i++)
-		while (vd_device_kick(dev, vd_notification(i, 0)))
-			;
+	wake(dev);
 }
 
 /* While suspended only two things can be written: resume, and reset (done by the caller). */
@@ -406,4 +424,53 @@ void vd_device_set_status(struct vd_device *dev, uint8_t status)
 		start(dev);
 	if (set & VD_STATUS_SUSPEND)
 		suspend(dev);
+}
+
+/* ---- pause ---- */
+
+/* A family that can't suspend loses its queues and gets them again. */
+static void stop_queues(struct vd_device *dev)
+{
+	for (uint16_t i = 0; i < dev->n_queues; i++) {
+		if (dev->queues[i].live && dev->ops->queue_stop != NULL)
+			dev->ops->queue_stop(dev, i);
+		vd_device_flush(dev, i);
+	}
+}
+
+static void start_queues(struct vd_device *dev)
+{
+	for (uint16_t i = 0; i < dev->n_queues && dev->running; i++)
+		if (dev->queues[i].live && dev->ops->queue_start != NULL)
+			dev->ops->queue_start(dev, i);
+}
+
+static bool can_suspend(const struct vd_device *dev)
+{
+	return dev->ops->suspend != NULL && dev->ops->resume != NULL;
+}
+
+void vd_device_pause(struct vd_device *dev)
+{
+	if (!dev->running)
+		return;
+	if (can_suspend(dev)) {
+		dev->paused = quiesce(dev);
+		return;
+	}
+	stop_queues(dev);
+	dev->paused = dev->running;
+	dev->running = false;
+}
+
+void vd_device_unpause(struct vd_device *dev)
+{
+	if (!dev->paused)
+		return;
+	dev->paused = false;
+	dev->running = true;
+	if (can_suspend(dev))
+		wake(dev);
+	else
+		start_queues(dev);
 }

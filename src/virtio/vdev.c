@@ -11,7 +11,7 @@
 
 /* Common features that this library's driver role can live with, if the transport carries them. */
 static const uint8_t understood[] = {
-	VD_F_INDIRECT_DESC, VD_F_EVENT_IDX, VD_F_VERSION_1,	 VD_F_ACCESS_PLATFORM,
+	VD_F_INDIRECT_DESC, VD_F_EVENT_IDX, VD_F_VERSION_1,      VD_F_ACCESS_PLATFORM,
 	VD_F_RING_PACKED,   VD_F_IN_ORDER,  VD_F_ORDER_PLATFORM, VD_F_NOTIFICATION_DATA,
 	VD_F_RING_RESET,    VD_F_SUSPEND,
 };

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * In-flight tracking of a packed queue. Descriptors that are used overwrite others in the ring, so
+ * the record keeps copies of all that are in flight, in entries of its own that form a free list.
+ *
+ * The shared region has each position twice, "old" and current: a predecessor that died between the
+ * two is rolled forward or back by looking whether the ring shows its last publication. Buffers
+ * that are pushed but not published keep their entries until then (the specification frees them
+ * before, which a pop in between would make good use of, and a crash bad).
+ */
+#include "transport/vhost_user/inflight.h"
+
+#include "ring/packed.h"
+#include "viaduct/errno.h"
+
+struct entry {
+	uint8_t inflight;
+	uint8_t padding;
+	uint16_t next;
+	uint16_t last;
+	uint16_t num;
+	uint64_t counter;
+	uint16_t id;
+	uint16_t flags;
+	uint32_t len;
+	uint64_t addr;
+};
+
+struct region {
+	uint64_t features;
+	uint16_t version;
+	uint16_t desc_num;
+	uint16_t free_head;
+	uint16_t old_free_head;
+	uint16_t used_idx;
+	uint16_t old_used_idx;
+	uint8_t used_wrap;
+	uint8_t old_used_wrap;
+	uint8_t padding[7];
+	struct entry desc[];
+};
+
+_Static_assert(sizeof(struct entry) == 32 && sizeof(struct region) == 32, "wire layout");
+
+#define REGION_VERSION 1
+
+#define NO_ENTRY UINT16_MAX
+
+/* What a fault calls the fields. */
+enum {
+	FIELD_DESC_NUM,
+	FIELD_USED_IDX,
+	FIELD_BATCH,
+	FIELD_FREE_HEAD,
+	FIELD_NEXT,
+	FIELD_NUM,
+};
+
+#define STORE(to, value) __atomic_store_n(&(to), value, __ATOMIC_RELEASE)
+#define LOAD(from)       __atomic_load_n(&(from), __ATOMIC_ACQUIRE)
+
+static struct region *region_of(struct vd_vu_inflight *inflight)
+{
+	return inflight->region;
+}
+
+size_t vd_vu_inflight_packed_size(uint16_t size)
+{
+	return sizeof(struct region) + sizeof(struct entry) * size;
+}
+
+static void store_used(struct region *region, uint16_t used)
+{
+	STORE(region->used_idx, vd_packed_slot(used));
+	STORE(region->used_wrap, vd_packed_wrap(used));
+}
+
+static void store_old_used(struct region *region, uint16_t used)
+{
+	STORE(region->old_used_idx, vd_packed_slot(used));
+	STORE(region->old_used_wrap, vd_packed_wrap(used));
+}
+
+/* ---- recording ---- */
+
+static void descriptor(struct vd_journal *journal, const struct vd_desc *desc)
+{
+	struct vd_vu_inflight *inflight = vd_vu_inflight_of(journal);
+	struct entry *entry;
+
+	if (inflight->n_popping == 0)
+		inflight->pop_at = inflight->free_head;
+	/* As many entries as the ring has slots: one that is missing is the ring's fault to find.
+	 */
+	if (inflight->pop_at >= inflight->size)
+		return;
+	entry = &region_of(inflight)->desc[inflight->pop_at];
+	STORE(entry->addr, desc->addr);
+	STORE(entry->len, desc->len);
+	STORE(entry->flags, desc->flags);
+	STORE(entry->id, desc->link);
+	inflight->pop_last = inflight->pop_at;
+	inflight->pop_at = inflight->link[inflight->pop_at].next;
+	inflight->n_popping++;
+}
+
+static uint16_t popped(struct vd_journal *journal, uint16_t id)
+{
+	struct vd_vu_inflight *inflight = vd_vu_inflight_of(journal);
+	struct region *region = region_of(inflight);
+	uint16_t head = inflight->free_head;
+
+	(void)id;
+	/* Only if the front end cut entries out of the free list: then it goes unrecorded. */
+	if (inflight->n_popping == 0)
+		return NO_ENTRY;
+	inflight->link[head].last = inflight->pop_last;
+	inflight->link[head].num = inflight->n_popping;
+	STORE(region->desc[head].last, inflight->pop_last);
+	STORE(region->desc[head].num, inflight->n_popping);
+	STORE(region->desc[head].counter, inflight->counter++);
+	STORE(region->desc[head].inflight, 1);
+	inflight->free_head = inflight->pop_at;
+	inflight->n_popping = 0;
+	STORE(region->free_head, inflight->free_head);
+	STORE(region->old_free_head, inflight->free_head);
+	return head;
+}
+
+/* The entries of @head's buffer are free, or will be when `old_free_head` says so. */
+static void free_entries(struct vd_vu_inflight *inflight, uint16_t head)
+{
+	struct region *region = region_of(inflight);
+	uint16_t last = inflight->link[head].last;
+
+	inflight->link[last].next = inflight->free_head;
+	STORE(region->desc[last].next, inflight->free_head);
+	inflight->free_head = head;
+	STORE(region->free_head, head);
+}
+
+static void unpopped(struct vd_journal *journal, uint16_t head, bool replayed)
+{
+	struct vd_vu_inflight *inflight = vd_vu_inflight_of(journal);
+	struct region *region = region_of(inflight);
+
+	if (replayed) {
+		vd_vu_inflight_unreplay(inflight, head);
+		return;
+	}
+	if (head == NO_ENTRY)
+		return;
+	STORE(region->desc[head].inflight, 0);
+	free_entries(inflight, head);
+	STORE(region->old_free_head, head);
+}
+
+static void pushed(struct vd_journal *journal, uint16_t head)
+{
+	struct vd_vu_inflight *inflight = vd_vu_inflight_of(journal);
+
+	if (head != NO_ENTRY)
+		inflight->batch[inflight->n_batch++] = head;
+}
+
+static void publish(struct vd_journal *journal, uint16_t used)
+{
+	struct vd_vu_inflight *inflight = vd_vu_inflight_of(journal);
+
+	for (uint16_t i = 0; i < inflight->n_batch; i++)
+		free_entries(inflight, inflight->batch[i]);
+	store_used(region_of(inflight), used);
+}
+
+static void published(struct vd_journal *journal, uint16_t used)
+{
+	struct vd_vu_inflight *inflight = vd_vu_inflight_of(journal);
+	struct region *region = region_of(inflight);
+
+	for (uint16_t i = 0; i < inflight->n_batch; i++)
+		STORE(region->desc[inflight->batch[i]].inflight, 0);
+	inflight->n_batch = 0;
+	STORE(region->old_free_head, inflight->free_head);
+	store_old_used(region, used);
+}
+
+static bool replay_descriptor(struct vd_journal *journal, uint16_t head, uint16_t n,
+			      struct vd_desc *desc)
+{
+	struct vd_vu_inflight *inflight = vd_vu_inflight_of(journal);
+	uint16_t at = head;
+	const struct entry *entry;
+
+	if (n >= inflight->link[head].num)
+		return false;
+	for (uint16_t i = 0; i < n; i++)
+		at = inflight->link[at].next;
+	entry = &region_of(inflight)->desc[at];
+	desc->addr = LOAD(entry->addr);
+	desc->len = LOAD(entry->len);
+	desc->flags = LOAD(entry->flags);
+	desc->link = LOAD(entry->id);
+	return true;
+}
+
+const struct vd_journal_ops vd_vu_inflight_packed = {
+	.descriptor = descriptor,
+	.popped = popped,
+	.unpopped = unpopped,
+	.pushed = pushed,
+	.publish = publish,
+	.published = published,
+	.replay = vd_vu_inflight_replay,
+	.replay_descriptor = replay_descriptor,
+};
+
+/* ---- recovering ---- */
+
+static void begin(struct vd_vu_inflight *inflight, uint16_t used)
+{
+	struct region *region = region_of(inflight);
+
+	for (uint32_t i = 0; i < inflight->size; i++) {
+		inflight->link[i].next = (uint16_t)(i + 1);
+		region->desc[i].next = (uint16_t)(i + 1);
+		region->desc[i].inflight = 0;
+	}
+	region->desc_num = inflight->size;
+	region->free_head = 0;
+	region->old_free_head = 0;
+	store_used(region, used);
+	store_old_used(region, used);
+	STORE(region->version, REGION_VERSION);
+}
+
+/* Does the ring show what was to be published at the old position? */
+static bool was_published(const struct vd_ring_mem *ring, uint16_t old)
+{
+	const struct vd_packed_desc *slots = ring->desc;
+	uint16_t flags = vd_load16(&slots[vd_packed_slot(old)].flags, vd_host_is_big_endian());
+
+	return vd_packed_is_used(flags, old);
+}
+
+/* Settle an update that was under way: make it or undo it. */
+static int settle(struct vd_vu_inflight *inflight, const struct vd_ring_mem *ring, uint16_t *used,
+		  struct vd_fault *fault)
+{
+	struct region *region = region_of(inflight);
+	uint16_t now = (uint16_t)(LOAD(region->used_idx) | LOAD(region->used_wrap) << 15);
+	uint16_t old = (uint16_t)(LOAD(region->old_used_idx) | LOAD(region->old_used_wrap) << 15);
+
+	if (vd_packed_slot(now) >= inflight->size || vd_packed_slot(old) >= inflight->size)
+		return vd_vu_inflight_bad(fault, FIELD_USED_IDX, now);
+	if (now != old && was_published(ring, old)) {
+		STORE(region->old_free_head, LOAD(region->free_head));
+		store_old_used(region, now);
+		*used = now;
+	} else {
+		STORE(region->free_head, LOAD(region->old_free_head));
+		store_used(region, old);
+		*used = old;
+	}
+	return 0;
+}
+
+/* What is in the free list is not in flight, whatever its mark says. */
+static int clear_free(struct vd_vu_inflight *inflight, struct vd_fault *fault)
+{
+	struct region *region = region_of(inflight);
+	uint16_t at = LOAD(region->old_free_head);
+
+	inflight->free_head = at;
+	for (uint32_t n = 0; at != inflight->size; n++) {
+		if (at > inflight->size || n == inflight->size)
+			return vd_vu_inflight_bad(fault, FIELD_FREE_HEAD, at);
+		STORE(region->desc[at].inflight, 0);
+		at = inflight->link[at].next;
+	}
+	return 0;
+}
+
+/* A buffer that was in flight: its entries must be there, and end where they should. */
+static int recover_head(struct vd_vu_inflight *inflight, uint16_t head, uint32_t *slots,
+			struct vd_fault *fault)
+{
+	const struct entry *entry = &region_of(inflight)->desc[head];
+	struct vd_vu_link *link = &inflight->link[head];
+	uint16_t at = head;
+
+	link->num = LOAD(entry->num);
+	link->last = LOAD(entry->last);
+	*slots += link->num;
+	if (link->num == 0 || *slots > inflight->size)
+		return vd_vu_inflight_bad(fault, FIELD_NUM, link->num);
+	for (uint16_t n = 1; n < link->num; n++) {
+		at = inflight->link[at].next;
+		if (at >= inflight->size)
+			return vd_vu_inflight_bad(fault, FIELD_NEXT, at);
+	}
+	if (at != link->last)
+		return vd_vu_inflight_bad(fault, FIELD_NEXT, link->last);
+	vd_vu_inflight_add_replay(inflight, head, LOAD(entry->counter));
+	return 0;
+}
+
+static int recover_all(struct vd_vu_inflight *inflight, uint32_t *slots, struct vd_fault *fault)
+{
+	const struct region *region = region_of(inflight);
+	int err = clear_free(inflight, fault);
+
+	for (uint32_t i = 0; err == 0 && i < inflight->size; i++)
+		if (LOAD(region->desc[i].inflight) == 1)
+			err = recover_head(inflight, (uint16_t)i, slots, fault);
+	return err;
+}
+
+int vd_vu_inflight_packed_recover(struct vd_vu_inflight *inflight, const struct vd_ring_mem *ring,
+				  struct vd_ring_position *position, struct vd_fault *fault)
+{
+	struct region *region = region_of(inflight);
+	uint32_t slots = 0;
+	uint16_t used = 0;
+	int err;
+
+	if (LOAD(region->version) != REGION_VERSION) {
+		begin(inflight, position->used);
+		return 0;
+	}
+	if (LOAD(region->desc_num) != inflight->size)
+		return vd_vu_inflight_bad(fault, FIELD_DESC_NUM, LOAD(region->desc_num));
+	for (uint32_t i = 0; i < inflight->size; i++)
+		inflight->link[i].next = LOAD(region->desc[i].next);
+	err = settle(inflight, ring, &used, fault);
+	if (err == 0)
+		err = recover_all(inflight, &slots, fault);
+	if (err != 0)
+		return err;
+	vd_vu_inflight_sort(inflight);
+	position->used = used;
+	position->avail = vd_packed_forward(used, (uint16_t)slots, inflight->size);
+	return 0;
+}
