@@ -89,17 +89,18 @@ struct vd_vq_dev {
 	bool in_order;
 
 	uint16_t avail; /* next buffer to pop; split: free-running, packed: slot, wrap in bit 15 */
-	uint16_t avail_seen; /* split: available index as last loaded */
-	uint16_t used;       /* next used entry to write; same forms as avail */
-	uint16_t moved;      /* entries `used` passed since the last decision to notify */
-	uint16_t
-		outstanding; /* popped and not yet given back; split: buffers, packed: ring slots */
-	uint16_t seq;        /* buffers popped so far */
-	uint16_t order_seq;  /* in order: seq of the oldest buffer not given back, ... */
-	uint16_t order_slot; /* ... and its place in `order` */
-	bool unpublished;    /* pushes wait for vd_vq_dev_publish() */
-	bool replaying;      /* the journal still has buffers to hand out again */
-	uint16_t first_slot; /* packed: the descriptor whose flags publish the batch, ... */
+	uint16_t avail_seen;  /* split: available index as last loaded */
+	uint16_t used;        /* next used entry to write; same forms as avail */
+	uint16_t pushed;      /* entries `used` passed since the last publication */
+	uint16_t moved;       /* entries `used` passed since the last decision to notify */
+	uint16_t outstanding; /* popped and not yet shown as used, so that the driver can't make
+				 them available again; split: buffers, packed: ring slots */
+	uint16_t seq;         /* buffers popped so far */
+	uint16_t order_seq;   /* in order: seq of the oldest buffer not given back, ... */
+	uint16_t order_slot;  /* ... and its place in `order` */
+	bool unpublished;     /* pushes wait for vd_vq_dev_publish() */
+	bool replaying;       /* the journal still has buffers to hand out again */
+	uint16_t first_slot;  /* packed: the descriptor whose flags publish the batch, ... */
 	uint16_t first_flags; /* ... and those flags */
 	uint32_t hint;        /* the window that held the last buffer */
 

@@ -125,6 +125,7 @@ static inline void vd_vq_dev_moved(struct vd_vq_dev *vq, uint16_t n, uint16_t mo
 	uint32_t moved = (uint32_t)vq->moved + n;
 
 	vq->moved = moved < most ? (uint16_t)moved : most;
+	vq->pushed = (uint16_t)(vq->pushed + n);
 	vq->unpublished = true;
 }
 

@@ -221,7 +221,7 @@ static inline void use(struct vd_vq_dev *vq, uint16_t id, uint32_t written, uint
 
 static int packed_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32_t written)
 {
-	if (chain->n_desc == 0 || chain->n_desc > vq->outstanding)
+	if (chain->n_desc == 0 || chain->n_desc > vq->outstanding - vq->pushed)
 		return -VD_EINVAL;
 	if (vq->in_order) {
 		int err = vd_order_push(vq, chain, written);
@@ -233,7 +233,6 @@ static int packed_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint3
 			vq->journal->ops->pushed(vq->journal, chain->entry);
 		use(vq, chain->id, written, chain->n_desc);
 	}
-	vq->outstanding = (uint16_t)(vq->outstanding - chain->n_desc);
 	return 0;
 }
 

@@ -173,6 +173,8 @@ static inline int pop_head(struct vd_vq_dev *vq, uint16_t head, struct vd_chain 
 /* The buffer that a predecessor had popped; its entry in the journal is its head. */
 static int pop_again(struct vd_vq_dev *vq, struct vd_chain *chain)
 {
+	if (vq->outstanding == vq->size)
+		return vd_vq_dev_fail(vq, VD_FAULT_RING_FULL, 1, 0, 0);
 	return pop_head(vq, chain->entry, chain);
 }
 
@@ -252,7 +254,6 @@ static int split_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32
 		use(vq, chain->id, written, 1);
 	}
 	busy(vq)[chain->id] = false;
-	vq->outstanding--;
 	return 0;
 }
 

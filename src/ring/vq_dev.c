@@ -131,6 +131,8 @@ void vd_vq_dev_publish(struct vd_vq_dev *vq)
 		return;
 	vq->unpublished = false;
 	vq->ops->publish(vq);
+	vq->outstanding = (uint16_t)(vq->outstanding - vq->pushed);
+	vq->pushed = 0;
 }
 
 bool vd_vq_dev_need_notify(struct vd_vq_dev *vq)

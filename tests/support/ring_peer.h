@@ -69,8 +69,8 @@ struct peer_driver {
 	struct peer_ring ring;
 	uint32_t avail;
 	uint32_t used;
-	uint16_t next_free;		  /* split: where the descriptors of the next chain go */
-	uint16_t next_id;		  /* packed: the next buffer's id */
+	uint16_t next_free;               /* split: where the descriptors of the next chain go */
+	uint16_t next_id;                 /* packed: the next buffer's id */
 	uint16_t slots[VD_RING_SIZE_MAX]; /* packed: slots taken by each id */
 };
 

@@ -76,7 +76,7 @@ static void open_windows(struct dev_rig *rig)
 		uint64_t peer;
 		uint32_t rights;
 	} plain[] = {
-		{RIG_ZERO, VD_MEM_RW},	      {RIG_LOW, VD_MEM_RW},	      {RIG_NEXT, VD_MEM_RW},
+		{RIG_ZERO, VD_MEM_RW},        {RIG_LOW, VD_MEM_RW},           {RIG_NEXT, VD_MEM_RW},
 		{RIG_READ_ONLY, VD_MEM_READ}, {RIG_WRITE_ONLY, VD_MEM_WRITE}, {RIG_TOP, VD_MEM_RW},
 	};
 

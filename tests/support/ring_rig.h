@@ -32,9 +32,9 @@ struct rig_options {
 	uint16_t size;
 	uint64_t features;
 	const struct vd_ring_position *position; /* device end; NULL: the start */
-	struct vd_journal *journal;		 /* device end */
-	uint16_t table_entries;			 /* driver end */
-	uint16_t chain_max;			 /* driver end */
+	struct vd_journal *journal;              /* device end */
+	uint16_t table_entries;                  /* driver end */
+	uint16_t chain_max;                      /* driver end */
 };
 
 /* The three parts of a ring, each between guards of its own. */
@@ -57,12 +57,12 @@ void rig_expect_fault(const struct vd_fault *fault, enum vd_fault_code code, uin
  * ends at 2^64 and ZERO begins at 0; MANY is the same memory RIG_MANY times over, 4 GiB in all. */
 #define RIG_WINDOW     0x1000u
 #define RIG_ZERO       UINT64_C(0)
-#define RIG_LOW	       UINT64_C(0x10000)
+#define RIG_LOW        UINT64_C(0x10000)
 #define RIG_NEXT       (RIG_LOW + RIG_WINDOW)
 #define RIG_READ_ONLY  (RIG_NEXT + RIG_WINDOW)
 #define RIG_HOLE       (RIG_READ_ONLY + RIG_WINDOW)
 #define RIG_WRITE_ONLY UINT64_C(0x30000)
-#define RIG_TOP	       (UINT64_MAX - RIG_WINDOW + 1)
+#define RIG_TOP        (UINT64_MAX - RIG_WINDOW + 1)
 #define RIG_MANY       16u
 #define RIG_MANY_SIZE  (UINT32_C(1) << 28)
 #define RIG_MANY_AT    UINT64_C(0x100000000)
@@ -116,10 +116,10 @@ static inline struct peer_desc rig_table(uint64_t addr, uint32_t bytes)
 /* ---- the driver end, and a mock device ---- */
 
 /* What the device could see. */
-#define RIG_DATA	  UINT64_C(0x40000) /* all of drv_rig.data but its last byte is shown */
-#define RIG_DATA_SIZE	  0x4000u
-#define RIG_CONST	  UINT64_C(0x50000) /* read-only for the device */
-#define RIG_TABLES	  UINT64_C(0x7000000000)
+#define RIG_DATA          UINT64_C(0x40000) /* all of drv_rig.data but its last byte is shown */
+#define RIG_DATA_SIZE     0x4000u
+#define RIG_CONST         UINT64_C(0x50000) /* read-only for the device */
+#define RIG_TABLES        UINT64_C(0x7000000000)
 #define RIG_NUMBER(token) ((uintptr_t)(token))
 #define RIG_TOKEN(number) ((void *)(uintptr_t)(number))
 

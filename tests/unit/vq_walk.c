@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #define INDIRECT VD_BIT(VD_F_INDIRECT_DESC)
-#define GIB4	 (UINT64_C(1) << 32)
+#define GIB4     (UINT64_C(1) << 32)
 
 enum way {
 	DIRECT,
@@ -328,7 +328,7 @@ static void windows_may_change_between_buffers(void **state)
 
 static void put_table(uint64_t addr, unsigned count)
 {
-	struct peer_desc desc[8];
+	struct peer_desc desc[8] = {0};
 	unsigned char bytes[128];
 
 	for (unsigned i = 0; i < count; i++)
@@ -343,7 +343,7 @@ static void tables_are_read_wherever_they_lie(void **state)
 {
 	static const uint64_t addresses[] = {
 		RIG_LOW + 0x101,       RIG_LOW + 0xffe, RIG_LOW + 0xfe8,  RIG_NEXT + 0xfff,
-		RIG_READ_ONLY + 0xf80, RIG_TOP,		UINT64_MAX - 127, 0,
+		RIG_READ_ONLY + 0xf80, RIG_TOP,         UINT64_MAX - 127, 0,
 	};
 
 	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
