@@ -17,7 +17,7 @@ struct vd_vq_dev_ops {
 	size_t (*state_size)(uint32_t size, bool in_order);
 	int (*init)(struct vd_vq_dev *vq, const struct vd_vq_dev_config *config);
 	int (*pop_many)(struct vd_vq_dev *vq, struct vd_chain *chains, unsigned count);
-	void (*unpop)(struct vd_vq_dev *vq, const struct vd_chain *chain);
+	int (*unpop)(struct vd_vq_dev *vq, const struct vd_chain *chain);
 	int (*push)(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32_t written);
 	void (*publish)(struct vd_vq_dev *vq);
 	bool (*need_notify)(struct vd_vq_dev *vq);
@@ -101,6 +101,9 @@ struct vd_order {
 };
 
 void vd_order_pop(struct vd_vq_dev *vq, const struct vd_chain *chain);
+
+/* Is @chain one that was popped and not pushed? */
+bool vd_order_holds(const struct vd_vq_dev *vq, const struct vd_chain *chain);
 int vd_order_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32_t written);
 
 /*

@@ -6,7 +6,7 @@
  */
 #include "ring/dev.h"
 
-static struct vd_order *record(struct vd_vq_dev *vq, uint16_t age)
+static struct vd_order *record(const struct vd_vq_dev *vq, uint16_t age)
 {
 	uint32_t slot = (uint32_t)vq->order_slot + age;
 	struct vd_order *order = vq->order;
@@ -24,16 +24,24 @@ void vd_order_pop(struct vd_vq_dev *vq, const struct vd_chain *chain)
 	};
 }
 
-int vd_order_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32_t written)
+bool vd_order_holds(const struct vd_vq_dev *vq, const struct vd_chain *chain)
 {
 	uint16_t age = (uint16_t)(chain->seq - vq->order_seq);
-	struct vd_order *order;
+	const struct vd_order *order;
 
 	if (age >= (uint16_t)(vq->seq - vq->order_seq))
-		return -VD_EINVAL;
+		return false;
 	order = record(vq, age);
-	if (order->id != chain->id || order->done)
+	return order->id == chain->id && !order->done;
+}
+
+int vd_order_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32_t written)
+{
+	struct vd_order *order;
+
+	if (!vd_order_holds(vq, chain))
 		return -VD_EINVAL;
+	order = record(vq, (uint16_t)(chain->seq - vq->order_seq));
 	order->written = written;
 	order->whole = written == chain->in_len;
 	order->done = true;

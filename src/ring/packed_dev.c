@@ -180,11 +180,21 @@ static int packed_pop_many(struct vd_vq_dev *vq, struct vd_chain *chains, unsign
 	return vd_pop_many(vq, chains, count, pop_fresh, pop_again);
 }
 
-static void packed_unpop(struct vd_vq_dev *vq, const struct vd_chain *chain)
+/* Can @chain be one that was popped and not pushed? Ids are the driver's, so nothing is known about
+ * them here. */
+static inline bool may_hold(const struct vd_vq_dev *vq, const struct vd_chain *chain)
 {
+	return chain->n_desc > 0 && chain->n_desc <= vq->outstanding - vq->pushed;
+}
+
+static int packed_unpop(struct vd_vq_dev *vq, const struct vd_chain *chain)
+{
+	if (!may_hold(vq, chain) || (vq->in_order && !vd_order_holds(vq, chain)))
+		return -VD_EINVAL;
 	vq->outstanding = (uint16_t)(vq->outstanding - chain->n_desc);
 	if (!chain->replayed)
 		vq->avail = vd_packed_back(vq->avail, chain->n_desc, vq->size);
+	return 0;
 }
 
 static bool packed_ready(struct vd_vq_dev *vq)
@@ -221,7 +231,7 @@ static inline void use(struct vd_vq_dev *vq, uint16_t id, uint32_t written, uint
 
 static int packed_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32_t written)
 {
-	if (chain->n_desc == 0 || chain->n_desc > vq->outstanding - vq->pushed)
+	if (!may_hold(vq, chain))
 		return -VD_EINVAL;
 	if (vq->in_order) {
 		int err = vd_order_push(vq, chain, written);

@@ -205,12 +205,21 @@ static int split_pop_many(struct vd_vq_dev *vq, struct vd_chain *chains, unsigne
 	return vd_pop_many(vq, chains, count, pop_fresh, pop_again);
 }
 
-static void split_unpop(struct vd_vq_dev *vq, const struct vd_chain *chain)
+/* Is @chain one that was popped and not pushed? */
+static inline bool holds(const struct vd_vq_dev *vq, const struct vd_chain *chain)
 {
+	return chain->id < vq->size && busy(vq)[chain->id];
+}
+
+static int split_unpop(struct vd_vq_dev *vq, const struct vd_chain *chain)
+{
+	if (!holds(vq, chain))
+		return -VD_EINVAL;
 	busy(vq)[chain->id] = false;
 	vq->outstanding--;
 	if (!chain->replayed)
 		vq->avail--;
+	return 0;
 }
 
 static bool split_ready(struct vd_vq_dev *vq)
@@ -241,7 +250,7 @@ static inline void use(struct vd_vq_dev *vq, uint16_t id, uint32_t written, uint
 
 static int split_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32_t written)
 {
-	if (chain->id >= vq->size || !busy(vq)[chain->id])
+	if (!holds(vq, chain))
 		return -VD_EINVAL;
 	if (vq->in_order) {
 		int err = vd_order_push(vq, chain, written);

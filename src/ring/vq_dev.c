@@ -103,10 +103,14 @@ int vd_pop_replay(struct vd_vq_dev *vq, struct vd_chain *chain, vd_pop_fn *again
 
 int vd_vq_dev_unpop(struct vd_vq_dev *vq, const struct vd_chain *chain)
 {
-	if (chain->seq != (uint16_t)(vq->seq - 1) || vq->outstanding == 0)
+	int err;
+
+	if (chain->seq != (uint16_t)(vq->seq - 1))
 		return -VD_EINVAL;
+	err = vq->ops->unpop(vq, chain);
+	if (err != 0)
+		return err;
 	vq->seq--;
-	vq->ops->unpop(vq, chain);
 	if (vq->journal != NULL) {
 		vq->journal->ops->unpopped(vq->journal, chain->entry, chain->replayed);
 		vq->replaying |= chain->replayed;

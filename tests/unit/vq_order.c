@@ -235,6 +235,23 @@ static void a_buffer_that_was_put_back_is_forgotten(void **state)
 	dev_rig_close(&rig);
 }
 
+static void a_buffer_that_was_pushed_can_not_be_put_back(void **state)
+{
+	open_rig(state, 4, 0);
+	offer(1);
+	offer(1);
+	take(2);
+	push(1, 64);
+	assert_int_equal(vd_vq_dev_unpop(&rig.vq, &chains[1]), -VD_EINVAL);
+	push(0, 64);
+	assert_int_equal(vd_vq_dev_unpop(&rig.vq, &chains[1]), -VD_EINVAL);
+	vd_vq_dev_publish(&rig.vq);
+	assert_int_equal(vd_vq_dev_unpop(&rig.vq, &chains[1]), -VD_EINVAL);
+	expect_used(0, 1, 64);
+	expect_nothing_used();
+	dev_rig_close(&rig);
+}
+
 /*
  * A driver that makes buffers available again before it could see them used. The device pops and
  * pushes until nothing is left, as the example in vq_dev.h does, and must not run out of records.
@@ -276,6 +293,7 @@ int main(void)
 		ON_ALL(records_go_round_for_a_long_time),
 		ON_ALL(a_buffer_is_pushed_once),
 		ON_ALL(a_buffer_that_was_put_back_is_forgotten),
+		ON_ALL(a_buffer_that_was_pushed_can_not_be_put_back),
 		ON_ALL(a_driver_that_does_not_wait_for_its_buffers_breaks_the_queue),
 	};
 
