@@ -59,6 +59,7 @@ struct vd_rpmsg_msg {
 	uint32_t len;
 	uint32_t src;
 	uint32_t dst;
+	bool in_place;   /* it lies where it arrived, and can be held; otherwise data is a copy */
 	uint32_t buffer; /* private */
 	uint32_t epoch;  /* private */
 };
@@ -66,7 +67,8 @@ struct vd_rpmsg_msg {
 /* What a callback answers: whether the message's buffer goes back to the peer, or is held. */
 enum vd_rpmsg_verdict {
 	VD_RPMSG_RELEASE,
-	VD_RPMSG_HOLD, /* copy *msg; give it back with vd_rpmsg_release() */
+	VD_RPMSG_HOLD, /* copy *msg and give it back with vd_rpmsg_release(); only if msg->in_place
+			*/
 };
 
 typedef enum vd_rpmsg_verdict vd_rpmsg_callback(struct vd_rpmsg_ept *ept,
@@ -212,8 +214,9 @@ int vd_rpmsg_poll(struct vd_rpmsg *link, unsigned budget);
 
 /*
  * Give a held message back. 0; or 1: all places for held messages had been taken, which stopped
- * reception, and messages may be waiting: call vd_rpmsg_poll(). -VD_ESTALE: the peer is gone since,
- * and the buffer with it. -VD_EINVAL: it is not held.
+ * reception, and messages may be waiting: poll again, or if notifications drive the link, act as if
+ * one had come (vd_device_kick()). -VD_ESTALE: the peer is gone since, and the buffer with it.
+ * -VD_EINVAL: it is not held.
  */
 int vd_rpmsg_release(const struct vd_rpmsg_msg *msg);
 

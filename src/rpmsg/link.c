@@ -142,7 +142,6 @@ enum vd_rpmsg_verdict vd_rpmsg_deliver(struct vd_rpmsg *link, const struct vd_io
 	struct vd_rpmsg_header header;
 	struct vd_rpmsg_msg msg = {.link = link, .buffer = buffer, .epoch = link->epoch};
 	struct vd_rpmsg_ept *ept;
-	bool in_place;
 
 	if (vd_unlikely(size < sizeof(header)))
 		return drop(link, VD_FAULT_RPMSG_RUNT, size, 0);
@@ -152,18 +151,19 @@ enum vd_rpmsg_verdict vd_rpmsg_deliver(struct vd_rpmsg *link, const struct vd_io
 	ept = vd_rpmsg_find_ept(link, header.dst);
 	if (vd_unlikely(ept == NULL))
 		return drop(link, VD_FAULT_RPMSG_NO_ENDPOINT, header.src, header.dst);
-	in_place = (ept->flags & VD_RPMSG_IN_PLACE) && iov[0].len >= sizeof(header) + header.len;
-	if (vd_unlikely(!in_place && header.len > link->copy_size))
+	msg.in_place = (ept->flags & VD_RPMSG_IN_PLACE) &&
+		       iov[0].len >= sizeof(header) + header.len;
+	if (vd_unlikely(!msg.in_place && header.len > link->copy_size))
 		return drop(link, VD_FAULT_RPMSG_LENGTH, header.len, link->copy_size);
 	msg.src = header.src;
 	msg.dst = header.dst;
 	msg.len = header.len;
-	msg.data = in_place ? (const char *)iov[0].base + sizeof(header)
-			    : copy_payload(link, iov, n, header.len);
+	msg.data = msg.in_place ? (const char *)iov[0].base + sizeof(header)
+				: copy_payload(link, iov, n, header.len);
 	link->stats.rx_messages++;
 	link->stats.rx_bytes += header.len;
 	/* The endpoint may be gone when its callback returns. */
-	if (ept->callback(ept, &msg) == VD_RPMSG_HOLD && in_place)
+	if (ept->callback(ept, &msg) == VD_RPMSG_HOLD && msg.in_place)
 		return VD_RPMSG_HOLD;
 	return VD_RPMSG_RELEASE;
 }

@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern const struct vt_cmd vt_cmd_device;
 extern const struct vt_cmd vt_cmd_kernel;
 extern const struct vt_cmd vt_cmd_linux;
 
 static const struct vt_cmd *const commands[] = {
 	&vt_cmd_linux,
+	&vt_cmd_device,
 	&vt_cmd_kernel,
 	NULL,
 };
