@@ -91,8 +91,9 @@ struct vd_vq_dev {
 	uint16_t avail; /* next buffer to pop; split: free-running, packed: slot, wrap in bit 15 */
 	uint16_t avail_seen;  /* split: available index as last loaded */
 	uint16_t used;        /* next used entry to write; same forms as avail */
-	uint16_t pushed;      /* entries `used` passed since the last publication */
-	uint16_t moved;       /* entries `used` passed since the last decision to notify */
+	uint16_t shown;       /* `used` as of the last publication */
+	uint16_t pushed;      /* entries `used` passed since then */
+	uint16_t moved;       /* entries `shown` passed since the last decision to notify */
 	uint16_t outstanding; /* popped and not yet shown as used, so that the driver can't make
 				 them available again; split: buffers, packed: ring slots */
 	uint16_t seq;         /* buffers popped so far */
@@ -156,7 +157,7 @@ void vd_vq_dev_publish(struct vd_vq_dev *vq);
  * full fence. */
 bool vd_vq_dev_need_notify(struct vd_vq_dev *vq);
 
-/* Publish, and say whether to notify. False if nothing was pushed. */
+/* Publish, and say whether to notify. False if nothing was published since that was last asked. */
 bool vd_vq_dev_flush(struct vd_vq_dev *vq);
 
 /*

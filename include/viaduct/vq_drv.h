@@ -84,7 +84,9 @@ struct vd_vq_drv {
 			   bit 15 */
 	uint16_t used;  /* next used entry to read; same forms */
 	uint16_t used_seen;   /* split: used index as last loaded */
-	uint16_t moved;       /* entries `avail` passed since the last decision to kick */
+	uint16_t shown;       /* `avail` as of the last publication */
+	uint16_t added;       /* entries `avail` passed since then */
+	uint16_t moved;       /* entries `shown` passed since the last decision to kick */
 	uint16_t num_free;    /* descriptors (packed: ring slots) not with the device */
 	uint16_t outstanding; /* buffers with the device */
 	uint16_t free_head;   /* split: first free descriptor; packed: first free buffer id */
@@ -93,7 +95,7 @@ struct vd_vq_drv {
 	uint16_t batch_last;  /* in order: the id that ends the batch being handed out, ... */
 	uint32_t batch_len;   /* ... the length reported for it, ... */
 	bool in_batch;        /* ... and whether there is such a batch */
-	bool unpublished;     /* adds wait for vd_vq_drv_publish() */
+
 	uint16_t first_slot;  /* packed: the descriptor whose flags publish the batch, ... */
 	uint16_t first_flags; /* ... and those flags */
 	uint32_t hint;        /* the window that held the last segment */
@@ -145,7 +147,7 @@ void vd_vq_drv_publish(struct vd_vq_drv *vq);
  * full fence. */
 bool vd_vq_drv_need_kick(struct vd_vq_drv *vq);
 
-/* Publish, and say whether to notify. False if nothing was added. */
+/* Publish, and say whether to notify. False if nothing was published since that was last asked. */
 bool vd_vq_drv_kick(struct vd_vq_drv *vq);
 
 /* The value of a notification for this queue, which is number @index of its device: see

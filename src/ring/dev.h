@@ -122,12 +122,9 @@ static inline void vd_vq_dev_popped(struct vd_vq_dev *vq, struct vd_chain *chain
 		vd_order_pop(vq, chain);
 }
 
-/* @n entries were used; @most keeps the distance meaningful when nobody asks for a long time. */
-static inline void vd_vq_dev_moved(struct vd_vq_dev *vq, uint16_t n, uint16_t most)
+/* @n entries were used. */
+static inline void vd_vq_dev_used(struct vd_vq_dev *vq, uint16_t n)
 {
-	uint32_t moved = (uint32_t)vq->moved + n;
-
-	vq->moved = moved < most ? (uint16_t)moved : most;
 	vq->pushed = (uint16_t)(vq->pushed + n);
 	vq->unpublished = true;
 }

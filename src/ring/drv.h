@@ -120,15 +120,6 @@ static inline struct vd_buf *vd_buf_give(struct vd_vq_drv *vq, uint16_t id, void
 	return buf;
 }
 
-/* @n entries were made available. */
-static inline void vd_vq_drv_moved(struct vd_vq_drv *vq, unsigned n, uint16_t most)
-{
-	uint32_t moved = (uint32_t)vq->moved + n;
-
-	vq->moved = moved < most ? (uint16_t)moved : most;
-	vq->unpublished = true;
-}
-
 /* The device wrote more than there is room for, it says. Break the queue, or put *@len right. */
 int vd_buf_bad_len(struct vd_vq_drv *vq, uint32_t id, uint32_t *len);
 

@@ -15,8 +15,8 @@ static inline bool vd_event_passed(uint16_t event, uint16_t now, uint16_t before
 
 /*
  * The same for a packed ring of @size slots: @now is the next slot and its wrap counter in bit 15,
- * @moved how many slots were passed since the last decision, @event the position the other side
- * asked for. An event whose wrap counter is not the current one lies one lap back.
+ * @moved how many slots were passed since the last decision, at most @size, @event the position the
+ * other side asked for. An event whose wrap counter is not the current one lies one lap back.
  */
 static inline bool vd_packed_event_passed(uint16_t event, uint16_t now, uint16_t moved,
 					  uint16_t size)
@@ -27,6 +27,14 @@ static inline bool vd_packed_event_passed(uint16_t event, uint16_t now, uint16_t
 	if ((event ^ now) & 0x8000)
 		event_slot = (uint16_t)(event_slot - size);
 	return vd_event_passed(event_slot, slot, (uint16_t)(slot - moved));
+}
+
+/* How far an index moved since the last decision, when nobody asks for a long time: all the way. */
+static inline uint16_t vd_add_capped(uint16_t moved, uint16_t more)
+{
+	uint32_t sum = (uint32_t)moved + more;
+
+	return sum < UINT16_MAX ? (uint16_t)sum : UINT16_MAX;
 }
 
 #endif /* VD_RING_EVENT_H */

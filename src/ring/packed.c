@@ -11,6 +11,7 @@ bool vd_packed_wants_notify(uint32_t word, bool event_idx, uint16_t now, uint16_
 	if (mode == VD_EVENT_DISABLE)
 		return false;
 	if (mode == VD_EVENT_DESC && event_idx)
-		return vd_packed_event_passed(vd_packed_event_position(word), now, moved, size);
+		return vd_packed_event_passed(vd_packed_event_position(word), now,
+					      moved < size ? moved : size, size);
 	return true;
 }

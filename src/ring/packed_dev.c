@@ -226,7 +226,7 @@ static inline void use(struct vd_vq_dev *vq, uint16_t id, uint32_t written, uint
 		vd_store16(&desc->flags, flags, vq->swap);
 	}
 	vq->used = vd_packed_forward(vq->used, n, vq->size);
-	vd_vq_dev_moved(vq, n, vq->size);
+	vd_vq_dev_used(vq, n);
 }
 
 static int packed_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32_t written)
@@ -277,7 +277,7 @@ static bool packed_need_notify(struct vd_vq_dev *vq)
 	vd_fence(); /* G */
 	vq->moved = 0;
 	return moved > 0 && vd_packed_wants_notify(vd_packed_load_event(driver, vq->swap),
-						   vq->event_idx, vq->used, moved, vq->size);
+						   vq->event_idx, vq->shown, moved, vq->size);
 }
 
 /* ---- notifications from the driver ---- */

@@ -85,7 +85,7 @@ static inline void offer(struct vd_vq_drv *vq, uint16_t id, uint16_t count)
 	ids(vq)[vd_packed_slot(vq->avail)] = id;
 	vq->free_head = links(vq)[id];
 	vq->avail = vd_packed_forward(vq->avail, count, vq->size);
-	vd_vq_drv_moved(vq, count, vq->size);
+	vq->added = (uint16_t)(vq->added + count);
 }
 
 static void packed_add(struct vd_vq_drv *vq, const struct vd_request *request)
@@ -124,7 +124,7 @@ static bool packed_need_kick(struct vd_vq_drv *vq)
 	vd_fence(); /* H */
 	vq->moved = 0;
 	return moved > 0 && vd_packed_wants_notify(vd_packed_load_event(device, vq->swap),
-						   vq->event_idx, vq->avail, moved, vq->size);
+						   vq->event_idx, vq->shown, moved, vq->size);
 }
 
 /* ---- get ---- */
@@ -245,6 +245,7 @@ static void packed_init(struct vd_vq_drv *vq, void *state)
 		link[i] = (uint16_t)(i + 1);
 	vq->free_tail = (uint16_t)(vq->size - 1);
 	vq->avail = VD_WRAP_BIT;
+	vq->shown = VD_WRAP_BIT;
 	vq->used = VD_WRAP_BIT;
 	vq->first_slot = UINT16_MAX;
 }

@@ -245,7 +245,7 @@ static inline void use(struct vd_vq_dev *vq, uint16_t id, uint32_t written, uint
 		vd_store32(&elem->len, written, vq->swap);
 	}
 	vq->used = (uint16_t)(vq->used + count);
-	vd_vq_dev_moved(vq, count, UINT16_MAX);
+	vd_vq_dev_used(vq, count);
 }
 
 static int split_push(struct vd_vq_dev *vq, const struct vd_chain *chain, uint32_t written)
@@ -298,7 +298,7 @@ static bool split_need_notify(struct vd_vq_dev *vq)
 	if (vq->event_idx) {
 		uint16_t event = vd_load16(vd_split_used_event(avail(vq), vq->size), vq->swap);
 
-		return vd_event_passed(event, vq->used, (uint16_t)(vq->used - moved));
+		return vd_event_passed(event, vq->shown, (uint16_t)(vq->shown - moved));
 	}
 	return !(vd_load16(&avail(vq)->flags, vq->swap) & VD_AVAIL_NO_INTERRUPT);
 }

@@ -122,7 +122,7 @@ static inline void offer(struct vd_vq_drv *vq, uint16_t head)
 		vd_store16(&avail(vq)->ring[slot], head, vq->swap);
 	}
 	vq->avail++;
-	vd_vq_drv_moved(vq, 1, UINT16_MAX);
+	vq->added++;
 }
 
 static void split_add(struct vd_vq_drv *vq, const struct vd_request *request)
@@ -170,7 +170,7 @@ static bool split_need_kick(struct vd_vq_drv *vq)
 	if (vq->event_idx) {
 		uint16_t event = vd_load16(vd_split_avail_event(used_ring(vq), vq->size), vq->swap);
 
-		return vd_event_passed(event, vq->avail, (uint16_t)(vq->avail - moved));
+		return vd_event_passed(event, vq->shown, (uint16_t)(vq->shown - moved));
 	}
 	return !(vd_load16(&used_ring(vq)->flags, vq->swap) & VD_USED_NO_NOTIFY);
 }

@@ -3,6 +3,7 @@
 #include "viaduct/vq_dev.h"
 
 #include "ring/dev.h"
+#include "ring/event.h"
 
 #include <string.h>
 
@@ -69,6 +70,7 @@ int vd_vq_dev_init(struct vd_vq_dev *vq, const struct vd_vq_dev_config *config)
 		.in_order = wants(config->features, VD_F_IN_ORDER),
 		.avail = config->position.avail,
 		.used = config->position.used,
+		.shown = config->position.used,
 		.replaying = config->journal != NULL,
 	};
 	return vq->ops->init(vq, config);
@@ -135,7 +137,9 @@ void vd_vq_dev_publish(struct vd_vq_dev *vq)
 		return;
 	vq->unpublished = false;
 	vq->ops->publish(vq);
+	vq->shown = vq->used;
 	vq->outstanding = (uint16_t)(vq->outstanding - vq->pushed);
+	vq->moved = vd_add_capped(vq->moved, vq->pushed);
 	vq->pushed = 0;
 }
 
@@ -146,10 +150,8 @@ bool vd_vq_dev_need_notify(struct vd_vq_dev *vq)
 
 bool vd_vq_dev_flush(struct vd_vq_dev *vq)
 {
-	if (!vq->unpublished)
-		return false;
 	vd_vq_dev_publish(vq);
-	return vd_vq_dev_need_notify(vq);
+	return vq->moved > 0 && vd_vq_dev_need_notify(vq);
 }
 
 bool vd_vq_dev_enable_notify(struct vd_vq_dev *vq)

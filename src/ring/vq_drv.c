@@ -3,6 +3,7 @@
 #include "viaduct/vq_drv.h"
 
 #include "ring/drv.h"
+#include "ring/event.h"
 
 #include <string.h>
 
@@ -176,10 +177,12 @@ int vd_vq_drv_add(struct vd_vq_drv *vq, const struct vd_iov *segments, unsigned 
 
 void vd_vq_drv_publish(struct vd_vq_drv *vq)
 {
-	if (!vq->unpublished || vd_vq_drv_is_broken(vq))
+	if (vq->added == 0 || vd_vq_drv_is_broken(vq))
 		return;
-	vq->unpublished = false;
 	vq->ops->publish(vq);
+	vq->shown = vq->avail;
+	vq->moved = vd_add_capped(vq->moved, vq->added);
+	vq->added = 0;
 }
 
 bool vd_vq_drv_need_kick(struct vd_vq_drv *vq)
@@ -189,15 +192,13 @@ bool vd_vq_drv_need_kick(struct vd_vq_drv *vq)
 
 bool vd_vq_drv_kick(struct vd_vq_drv *vq)
 {
-	if (!vq->unpublished)
-		return false;
 	vd_vq_drv_publish(vq);
-	return vd_vq_drv_need_kick(vq);
+	return vq->moved > 0 && vd_vq_drv_need_kick(vq);
 }
 
 uint32_t vd_vq_drv_notification(const struct vd_vq_drv *vq, uint16_t index)
 {
-	return vd_notification(index, vq->avail);
+	return vd_notification(index, vq->shown);
 }
 
 int vd_buf_bad_len(struct vd_vq_drv *vq, uint32_t id, uint32_t *len)

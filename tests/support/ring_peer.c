@@ -138,9 +138,11 @@ static void clear(const struct peer_ring *ring)
 
 void peer_driver_init(struct peer_driver *driver, const struct peer_ring *ring)
 {
+	struct peer_ring copy = *ring; /* may be driver->ring */
+
 	memset(driver, 0, sizeof(*driver));
-	driver->ring = *ring;
-	clear(ring);
+	driver->ring = copy;
+	clear(&copy);
 }
 
 void peer_driver_set_index(struct peer_driver *driver, uint16_t index)
