@@ -154,7 +154,9 @@ static bool next_flags(struct vd_vq_drv *vq, uint16_t *flags)
  * outstanding? */
 static int open_batch(struct vd_vq_drv *vq, uint16_t id, uint32_t len)
 {
-	if (id >= vq->size || vd_buf(vq, id)->n_desc == 0)
+	if (id >= vq->size)
+		return vd_vq_drv_fail(vq, VD_FAULT_USED_RANGE, id, vq->size, 0);
+	if (vd_buf(vq, id)->n_desc == 0)
 		return vd_vq_drv_fail(vq, VD_FAULT_USED_IDLE, id, 0, 0);
 	vq->batch_last = id;
 	vq->batch_len = len;

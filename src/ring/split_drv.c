@@ -213,6 +213,8 @@ static int open_batch(struct vd_vq_drv *vq, uint32_t id, uint32_t len)
 {
 	uint16_t ahead = (uint16_t)(vq->used_seen - vq->used);
 
+	if (id >= vq->size)
+		return vd_vq_drv_fail(vq, VD_FAULT_USED_RANGE, id, vq->size, 0);
 	for (uint16_t n = 0; n < ahead; n++) {
 		if (heads(vq)[slot_of(vq, (uint16_t)(vq->used + n))] == id) {
 			vq->batch_last = (uint16_t)id;

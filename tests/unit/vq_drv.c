@@ -479,6 +479,21 @@ static void any_token_comes_back(void **state)
 	drv_rig_close(&rig);
 }
 
+static void ids_that_do_not_exist_break_the_queue(void **state)
+{
+	static const uint32_t ids[] = {8, 9, 0x7fff, 0xffff};
+	static const uint64_t features[] = {0, IN_ORDER};
+
+	for (size_t f = 0; f < 2; f++)
+		for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+			open_rig(state, 8, features[f]);
+			drv_rig_give(&rig, 0, 1, 1);
+			peer_device_use(&rig.device, ids[i], 0, 1);
+			drv_rig_expect_broken(&rig, VD_FAULT_USED_RANGE, ids[i], 8, 0);
+			drv_rig_close(&rig);
+		}
+}
+
 static void ids_that_are_not_with_the_device_break_the_queue(void **state)
 {
 	static const uint64_t features[] = {0, IN_ORDER};
@@ -903,6 +918,7 @@ int main(void)
 		ON_ALL(nothing_shows_before_it_is_published),
 		ON_ALL(buffers_come_back_in_the_order_they_are_used),
 		ON_ALL(any_token_comes_back),
+		ON_ALL(ids_that_do_not_exist_break_the_queue),
 		ON_ALL(ids_that_are_not_with_the_device_break_the_queue),
 		ON_ALL(a_buffer_used_twice_breaks_the_queue),
 		ON_ALL(only_heads_and_ids_are_buffers),
