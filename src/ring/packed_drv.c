@@ -143,6 +143,12 @@ static inline void packed_forget(struct vd_vq_drv *vq, uint16_t id)
 	buf->n_desc = 0;
 }
 
+/* Ring slots that the device knows of. */
+static uint16_t shown(const struct vd_vq_drv *vq)
+{
+	return (uint16_t)(vq->size - vq->num_free - vq->added);
+}
+
 /* Is the next descriptor used? */
 static bool next_flags(struct vd_vq_drv *vq, uint16_t *flags)
 {
@@ -151,17 +157,30 @@ static bool next_flags(struct vd_vq_drv *vq, uint16_t *flags)
 }
 
 /* In order, the used descriptor may stand for a batch that ends with its id (2.8.8): is that one
- * outstanding? */
+ * with the device? */
 static int open_batch(struct vd_vq_drv *vq, uint16_t id, uint32_t len)
 {
+	uint16_t at = vq->used;
+	uint16_t left = shown(vq);
+
 	if (id >= vq->size)
 		return vd_vq_drv_fail(vq, VD_FAULT_USED_RANGE, id, vq->size, 0);
-	if (vd_buf(vq, id)->n_desc == 0)
-		return vd_vq_drv_fail(vq, VD_FAULT_USED_IDLE, id, 0, 0);
-	vq->batch_last = id;
-	vq->batch_len = len;
-	vq->in_batch = true;
-	return 0;
+	while (left > 0) {
+		uint16_t next = ids(vq)[vd_packed_slot(at)];
+		uint16_t n_desc = vd_buf(vq, next)->n_desc;
+
+		if (next == id) {
+			vq->batch_last = id;
+			vq->batch_len = len;
+			vq->in_batch = true;
+			return 0;
+		}
+		if (n_desc == 0) /* detached */
+			break;
+		at = vd_packed_forward(at, n_desc, vq->size);
+		left = (uint16_t)(left - n_desc);
+	}
+	return vd_vq_drv_fail(vq, VD_FAULT_USED_IDLE, id, 0, 0);
 }
 
 static inline int next_used(struct vd_vq_drv *vq, uint16_t flags, uint16_t *id, uint32_t *len)
@@ -192,7 +211,7 @@ static int packed_get(struct vd_vq_drv *vq, struct vd_used *used)
 	uint16_t id;
 	uint32_t len;
 
-	if (vq->outstanding == 0 || (!vq->in_batch && !next_flags(vq, &flags)))
+	if (shown(vq) == 0 || (!vq->in_batch && !next_flags(vq, &flags)))
 		return 0;
 	if (next_used(vq, flags, &id, &len) != 0 || vd_buf_check(vq, id, len, used) != 0)
 		return -VD_EPROTO;
@@ -205,7 +224,7 @@ static bool packed_ready(struct vd_vq_drv *vq)
 {
 	uint16_t flags;
 
-	return vq->outstanding > 0 && (vq->in_batch || next_flags(vq, &flags));
+	return shown(vq) > 0 && (vq->in_batch || next_flags(vq, &flags));
 }
 
 /* ---- notifications from the device ---- */

@@ -192,14 +192,20 @@ static inline void split_forget(struct vd_vq_drv *vq, uint16_t head)
 	buf->n_desc = 0;
 }
 
+/* Buffers that the device knows of. */
+static uint16_t shown(const struct vd_vq_drv *vq)
+{
+	return (uint16_t)(vq->outstanding - vq->added);
+}
+
 /* Look how far the device has come. Returns whether there is something new, or an error. */
 static int refresh(struct vd_vq_drv *vq)
 {
 	uint16_t idx = vd_load16_acquire(&used_ring(vq)->idx, vq->swap); /* B */
 	uint16_t ahead = (uint16_t)(idx - vq->used);
 
-	if (ahead > vq->outstanding)
-		return vd_vq_drv_fail(vq, VD_FAULT_USED_JUMP, vq->used_seen, idx, vq->outstanding);
+	if (ahead > shown(vq))
+		return vd_vq_drv_fail(vq, VD_FAULT_USED_JUMP, vq->used_seen, idx, shown(vq));
 	vq->used_seen = idx;
 	return ahead > 0;
 }

@@ -259,6 +259,7 @@ int vd_vq_drv_detach(struct vd_vq_drv *vq, void **token)
 			continue;
 		*token = buf->token;
 		vq->ops->forget(vq, id);
+		vq->added = 0; /* nothing of this will be published */
 		return 1;
 	}
 	return 0;

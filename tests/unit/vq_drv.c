@@ -525,6 +525,32 @@ static void a_buffer_used_twice_breaks_the_queue(void **state)
 	}
 }
 
+/* The device guesses what will come: split, it counts too far; packed, nobody looks there. */
+static void what_was_not_shown_does_not_come_back(void **state)
+{
+	bool packed = ((const struct variant *)*state)->packed;
+
+	open_rig(state, 8, 0);
+	assert_int_equal(drv_rig_add(&rig, 0, 1, 1), 0);
+	peer_device_use(&rig.device, 0, 0, 1);
+	if (packed)
+		expect_none();
+	else
+		drv_rig_expect_broken(&rig, VD_FAULT_USED_JUMP, 0, 1, 0);
+	drv_rig_close(&rig);
+
+	open_rig(state, 8, IN_ORDER);
+	drv_rig_give(&rig, 0, 1, 1);
+	assert_int_equal(drv_rig_add(&rig, 0, 1, 2), 0);
+	/* A batch that ends with the second buffer. */
+	peer_device_use(&rig.device, 1, 0, 2);
+	if (packed)
+		drv_rig_expect_broken(&rig, VD_FAULT_USED_IDLE, 1, 0, 0);
+	else
+		drv_rig_expect_broken(&rig, VD_FAULT_USED_JUMP, 0, 2, 1);
+	drv_rig_close(&rig);
+}
+
 /* The middle of a chain is no buffer, ids of packed rings are not slots. */
 static void only_heads_and_ids_are_buffers(void **state)
 {
@@ -840,6 +866,25 @@ static void unused_buffers_can_be_taken_back_after_a_reset(void **state)
 	drv_rig_close(&rig);
 }
 
+/* Until it is set up again, a queue that lost buffers finds and shows none of them. */
+static void what_was_taken_back_is_gone(void **state)
+{
+	struct vd_used used;
+	uint16_t id;
+	void *token;
+
+	open_rig(state, 4, IN_ORDER);
+	drv_rig_give(&rig, 1, 0, 0);
+	id = drv_rig_give(&rig, 1, 0, 1);
+	assert_int_equal(drv_rig_add(&rig, 1, 0, 2), 0);
+	peer_device_use(&rig.device, id, 0, 2);
+	assert_int_equal(vd_vq_drv_detach(&rig.vq, &token), 1);
+	vd_vq_drv_publish(&rig.vq);
+	assert_false(peer_device_next(&rig.device, &rig.chain));
+	assert_int_equal(vd_vq_drv_get(&rig.vq, &used), -VD_EPROTO);
+	drv_rig_close(&rig);
+}
+
 static void buffers_can_be_taken_back_from_a_broken_queue(void **state)
 {
 	void *token = NULL;
@@ -921,6 +966,7 @@ int main(void)
 		ON_ALL(ids_that_do_not_exist_break_the_queue),
 		ON_ALL(ids_that_are_not_with_the_device_break_the_queue),
 		ON_ALL(a_buffer_used_twice_breaks_the_queue),
+		ON_ALL(what_was_not_shown_does_not_come_back),
 		ON_ALL(only_heads_and_ids_are_buffers),
 		ON_ALL(used_lengths_up_to_the_room_are_believed),
 		ON_ALL(more_than_there_is_room_for_breaks_the_queue),
@@ -938,6 +984,7 @@ int main(void)
 		ON_ALL(the_device_is_told_when_to_notify),
 		ON_ALL(a_notification_says_what_was_published),
 		ON_ALL(unused_buffers_can_be_taken_back_after_a_reset),
+		ON_ALL(what_was_taken_back_is_gone),
 		ON_ALL(buffers_can_be_taken_back_from_a_broken_queue),
 		ON_ALL(a_queue_can_be_set_up_again_with_another_size),
 		ON_ALL(a_queue_can_be_broken_from_outside),
