@@ -42,6 +42,7 @@ struct vd_vq_drv_ops {
 	void (*enable_cb)(struct vd_vq_drv *vq, uint16_t after);
 	void (*disable_cb)(struct vd_vq_drv *vq);
 	bool (*ready)(struct vd_vq_drv *vq);
+	uint16_t (*with_device)(const struct vd_vq_drv *vq);
 	void (*forget)(struct vd_vq_drv *vq, uint16_t id);
 };
 

@@ -143,8 +143,8 @@ static inline void packed_forget(struct vd_vq_drv *vq, uint16_t id)
 	buf->n_desc = 0;
 }
 
-/* Ring slots that the device knows of. */
-static uint16_t shown(const struct vd_vq_drv *vq)
+/* Ring slots that the device has: those not published yet are not counted. */
+static uint16_t with_device(const struct vd_vq_drv *vq)
 {
 	return (uint16_t)(vq->size - vq->num_free - vq->added);
 }
@@ -161,7 +161,7 @@ static bool next_flags(struct vd_vq_drv *vq, uint16_t *flags)
 static int open_batch(struct vd_vq_drv *vq, uint16_t id, uint32_t len)
 {
 	uint16_t at = vq->used;
-	uint16_t left = shown(vq);
+	uint16_t left = with_device(vq);
 
 	if (id >= vq->size)
 		return vd_vq_drv_fail(vq, VD_FAULT_USED_RANGE, id, vq->size, 0);
@@ -211,7 +211,7 @@ static int packed_get(struct vd_vq_drv *vq, struct vd_used *used)
 	uint16_t id;
 	uint32_t len;
 
-	if (shown(vq) == 0 || (!vq->in_batch && !next_flags(vq, &flags)))
+	if (with_device(vq) == 0 || (!vq->in_batch && !next_flags(vq, &flags)))
 		return 0;
 	if (next_used(vq, flags, &id, &len) != 0 || vd_buf_check(vq, id, len, used) != 0)
 		return -VD_EPROTO;
@@ -224,7 +224,7 @@ static bool packed_ready(struct vd_vq_drv *vq)
 {
 	uint16_t flags;
 
-	return shown(vq) > 0 && (vq->in_batch || next_flags(vq, &flags));
+	return with_device(vq) > 0 && (vq->in_batch || next_flags(vq, &flags));
 }
 
 /* ---- notifications from the device ---- */
@@ -283,5 +283,6 @@ const struct vd_vq_drv_ops vd_packed_drv = {
 	.enable_cb = packed_enable_cb,
 	.disable_cb = packed_disable_cb,
 	.ready = packed_ready,
+	.with_device = with_device,
 	.forget = packed_forget,
 };

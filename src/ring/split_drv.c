@@ -192,8 +192,8 @@ static inline void split_forget(struct vd_vq_drv *vq, uint16_t head)
 	buf->n_desc = 0;
 }
 
-/* Buffers that the device knows of. */
-static uint16_t shown(const struct vd_vq_drv *vq)
+/* Buffers that the device has: those not published yet are not counted. */
+static uint16_t with_device(const struct vd_vq_drv *vq)
 {
 	return (uint16_t)(vq->outstanding - vq->added);
 }
@@ -204,8 +204,8 @@ static int refresh(struct vd_vq_drv *vq)
 	uint16_t idx = vd_load16_acquire(&used_ring(vq)->idx, vq->swap); /* B */
 	uint16_t ahead = (uint16_t)(idx - vq->used);
 
-	if (ahead > shown(vq))
-		return vd_vq_drv_fail(vq, VD_FAULT_USED_JUMP, vq->used_seen, idx, shown(vq));
+	if (ahead > with_device(vq))
+		return vd_vq_drv_fail(vq, VD_FAULT_USED_JUMP, vq->used_seen, idx, with_device(vq));
 	vq->used_seen = idx;
 	return ahead > 0;
 }
@@ -332,5 +332,6 @@ const struct vd_vq_drv_ops vd_split_drv = {
 	.enable_cb = split_enable_cb,
 	.disable_cb = split_disable_cb,
 	.ready = split_ready,
+	.with_device = with_device,
 	.forget = split_forget,
 };

@@ -241,7 +241,7 @@ bool vd_vq_drv_enable_cb(struct vd_vq_drv *vq)
 
 bool vd_vq_drv_enable_cb_delayed(struct vd_vq_drv *vq)
 {
-	return enable_cb(vq, (uint16_t)(vq->outstanding * 3u / 4u));
+	return enable_cb(vq, (uint16_t)(vq->ops->with_device(vq) * 3u / 4u));
 }
 
 void vd_vq_drv_disable_cb(struct vd_vq_drv *vq)

@@ -824,6 +824,19 @@ static void the_device_is_told_when_to_notify(void **state)
 	drv_rig_close(&rig);
 }
 
+/* Three quarters of what is out; of what the device will write, so slots count in a packed ring. */
+static void a_delayed_notification_waits_for_most(void **state)
+{
+	open_rig(state, 32, EVENT_IDX);
+	assert_false(vd_vq_drv_enable_cb_delayed(&rig.vq));
+	expect_event(0);
+	for (unsigned i = 0; i < 8; i++)
+		drv_rig_give(&rig, 2, 0, i);
+	assert_false(vd_vq_drv_enable_cb_delayed(&rig.vq));
+	expect_event(rig.device.ring.packed ? 12 : 6);
+	drv_rig_close(&rig);
+}
+
 static void a_notification_says_what_was_published(void **state)
 {
 	bool packed = ((const struct variant *)*state)->packed;
@@ -982,6 +995,7 @@ int main(void)
 		ON_ALL(kick_asks_about_what_was_published_before),
 		ON_ALL(the_device_is_told_whether_to_notify),
 		ON_ALL(the_device_is_told_when_to_notify),
+		ON_ALL(a_delayed_notification_waits_for_most),
 		ON_ALL(a_notification_says_what_was_published),
 		ON_ALL(unused_buffers_can_be_taken_back_after_a_reset),
 		ON_ALL(what_was_taken_back_is_gone),
