@@ -114,10 +114,12 @@ struct vd_vq_drv {
 size_t vd_vq_drv_state_size(const struct vd_vq_drv_ops *layout, uint32_t size);
 
 /* Memory for the indirect tables of a queue, if there are to be any: shown to the device, aligned
- * to 16. */
+ * to 16. 0 if it is more than there can be. */
 static inline size_t vd_vq_drv_tables_size(uint32_t size, uint16_t table_entries)
 {
-	return (size_t)size * table_entries * 16;
+	uint64_t bytes = (uint64_t)size * table_entries * 16;
+
+	return bytes <= SIZE_MAX ? (size_t)bytes : 0;
 }
 
 /*

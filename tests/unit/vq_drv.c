@@ -195,6 +195,9 @@ static void sizes_are_known_beforehand(void **state)
 	assert_int_not_equal(vd_vq_drv_state_size(&vd_split_drv, 32768), 0);
 	assert_int_equal(vd_vq_drv_tables_size(8, 4), 8 * 4 * 16);
 	assert_int_equal(vd_vq_drv_tables_size(8, 0), 0);
+	/* Almost 32 GiB: for a processor of 64 bits. */
+	assert_int_equal(vd_vq_drv_tables_size(32768, 65535),
+			 SIZE_MAX > UINT32_MAX ? (size_t)UINT64_C(0x7fff80000) : 0);
 }
 
 static bool is_zero(const void *area, size_t size)
