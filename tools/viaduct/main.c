@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern const struct vt_cmd vt_cmd_bench;
 extern const struct vt_cmd vt_cmd_device;
 extern const struct vt_cmd vt_cmd_kernel;
 extern const struct vt_cmd vt_cmd_linux;
@@ -16,6 +17,7 @@ static const struct vt_cmd *const commands[] = {
 	&vt_cmd_linux,
 	&vt_cmd_device,
 	&vt_cmd_kernel,
+	&vt_cmd_bench,
 	NULL,
 };
 
