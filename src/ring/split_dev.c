@@ -280,6 +280,8 @@ static void split_publish(struct vd_vq_dev *vq)
 {
 	if (vq->in_order)
 		retire(vq);
+	if (vq->pushed == 0)
+		return;
 	if (vq->journal != NULL)
 		vq->journal->ops->publish(vq->journal, vq->used);
 	vd_store16_release(&used(vq)->idx, vq->used, vq->swap); /* B */
