@@ -2,6 +2,7 @@
 /* `viaduct linux`: run a command inside a real Linux kernel, with virtio devices. */
 #include "cmd.h"
 #include "kernel.h"
+#include "tool_device.h"
 #include "ui.h"
 #include "uml.h"
 #include "uml_share.h"
@@ -132,11 +133,13 @@ static char *help_filter(int key, const char *text, void *unused)
 		return (char *)(uintptr_t)text;
 	fputs(text, out);
 	fputs("\nDevices:\n", out);
+	vt_device_help(out);
 	for (size_t i = 0; vt_uml_device_kinds[i] != NULL; i++)
 		fprintf(out, "  %s:%s\n      %s\n", vt_uml_device_kinds[i]->name,
 			vt_uml_device_kinds[i]->arguments, vt_uml_device_kinds[i]->summary);
 	fputs("\nExamples:\n"
 	      "  viaduct linux uname -a\n"
+	      "  viaduct linux --device rpmsg,service=echo sh -c 'ls /dev/rpmsg*'\n"
 	      "  viaduct linux --device vhost-user:/tmp/console.sock,id=3 cat /dev/hvc0\n"
 	      "  tar c src | viaduct linux tar t | less\n",
 	      out);

@@ -30,8 +30,8 @@ int vt_kernel_find(struct vt_kernel *kernel);
 
 struct vt_kernel_build {
 	const char *source; /* a linux-source archive; NULL: Debian's */
-	long jobs;	    /* 0: one for each processor */
-	bool again;	    /* even if one is ready */
+	long jobs;          /* 0: one for each processor */
+	bool again;         /* even if one is ready */
 };
 
 /*

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SOURCES	  "/usr/src"
+#define SOURCES   "/usr/src"
 #define PREFERRED "linux-source-6.1.tar.xz"
 
 /* ---- programs ---- */
@@ -19,7 +19,7 @@ static const struct {
 	const char *package;
 } tools[] = {
 	{"make", "make"}, {"gcc", "gcc"},     {"ld", "binutils"}, {"bc", "bc"},
-	{"flex", "flex"}, {"bison", "bison"}, {"tar", "tar"},	  {"xz", "xz-utils"},
+	{"flex", "flex"}, {"bison", "bison"}, {"tar", "tar"},     {"xz", "xz-utils"},
 };
 
 static bool is_installed(const char *program)

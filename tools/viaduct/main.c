@@ -14,11 +14,7 @@ extern const struct vt_cmd vt_cmd_kernel;
 extern const struct vt_cmd vt_cmd_linux;
 
 static const struct vt_cmd *const commands[] = {
-	&vt_cmd_linux,
-	&vt_cmd_device,
-	&vt_cmd_kernel,
-	&vt_cmd_bench,
-	NULL,
+	&vt_cmd_linux, &vt_cmd_device, &vt_cmd_kernel, &vt_cmd_bench, NULL,
 };
 
 static void print_help(FILE *out)

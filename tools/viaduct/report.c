@@ -45,6 +45,15 @@ void vt_report(const struct vt_report *report, const char *event, json_t *fields
 	json_decref(fields);
 }
 
+void vt_report_progress(const struct vt_report *report, const char *event, json_t *fields,
+			const char *text)
+{
+	if (report->quiet && !report->json)
+		json_decref(fields);
+	else
+		vt_report(report, event, fields, "%s", text);
+}
+
 void vt_report_fault(const struct vt_report *report, const struct vd_fault *fault)
 {
 	char text[256];

@@ -14,7 +14,8 @@
 struct vt_report {
 	const char *subject; /* which device: its SPEC */
 	bool json;
-	bool verbose; /* people want to see everything, too */
+	bool quiet;   /* people only want to know what matters to them */
+	bool verbose; /* people want to see everything */
 };
 
 /*
@@ -23,6 +24,10 @@ struct vt_report {
  */
 void vt_report(const struct vt_report *report, const char *event, json_t *fields, const char *text,
 	       ...) __attribute__((format(printf, 4, 5)));
+
+/* The same for what goes as it should: not shown to people who want quiet. */
+void vt_report_progress(const struct vt_report *report, const char *event, json_t *fields,
+			const char *text);
 
 /* A peer broke a rule: counted by the caller, told in words. */
 void vt_report_fault(const struct vt_report *report, const struct vd_fault *fault);

@@ -125,8 +125,8 @@ static void link_changed(struct vd_rpmsg *link, bool up)
 {
 	struct rpmsg *rpmsg = rpmsg_of_link(link);
 
-	vt_report(&rpmsg->device->report, "link", json_pack("{s:b}", "up", up), "link %s",
-		  up ? "up" : "down");
+	vt_report_progress(&rpmsg->device->report, "link", json_pack("{s:b}", "up", up),
+			   up ? "link up" : "link down");
 	for (unsigned i = 0; i < rpmsg->n_services; i++) {
 		struct vt_service *service = rpmsg->services[i];
 
@@ -486,24 +486,22 @@ const struct vt_device_kind vt_device_rpmsg = {
 	.name = "rpmsg",
 	.id = VD_ID_RPMSG,
 	.arguments = "[,service=KIND[:NAME][@ADDR]]...",
-	.summary =
-		"      channels that the kernel's rpmsg bus finds, each with a service behind it:\n"
-		"        echo           returns each message to its sender (rpmsg-raw)\n"
-		"        sink           takes everything (rpmsg-raw)\n"
-		"        source         sends a numbered stream to whoever asks with the text\n"
-		"                       \"COUNT [SIZE [RATE]]\" (rpmsg-raw)\n"
-		"        tty[:link=PATH|:exec=COMMAND]\n"
-		"                       a terminal: a pty, with a link to it at PATH, or with\n"
-		"                       COMMAND in it (rpmsg-tty)\n"
-		"        client-sample  the peer of the kernel's sample client "
-		"(rpmsg-client-sample)\n"
-		"      NAME is announced instead of the name in parentheses; ADDR is the "
-		"service's\n"
-		"      address, otherwise the next free one from 1024 on. Also:\n"
-		"        size=BYTES     buffers of another size than 512, if the driver can\n"
-		"        off=FEATURE    do not offer RING_PACKED, EVENT_IDX, INDIRECT_DESC, ...\n"
-		"        spin=TIMES     look at an empty queue so often before going to sleep\n"
-		"      A comma in a value is written twice.\n",
+	.summary = "      channels that the kernel's rpmsg bus finds, each with a service:\n"
+		   "        echo           returns each message to its sender (rpmsg-raw)\n"
+		   "        sink           takes everything (rpmsg-raw)\n"
+		   "        source         sends a numbered stream to whoever asks with\n"
+		   "                       \"COUNT [SIZE [RATE]]\" (rpmsg-raw)\n"
+		   "        tty[:link=PATH|:exec=COMMAND]\n"
+		   "                       a terminal: a pty, with a link to it at PATH, or\n"
+		   "                       with COMMAND in it (rpmsg-tty)\n"
+		   "        client-sample  what the kernel's sample client expects\n"
+		   "                       (rpmsg-client-sample)\n"
+		   "      NAME is announced instead of the name in parentheses; ADDR is the\n"
+		   "      service's address, otherwise the next free one from 1024 on. Also:\n"
+		   "        size=BYTES     buffers of another size than 512, if the driver can\n"
+		   "        off=FEATURE    do not offer RING_PACKED, EVENT_IDX, ...\n"
+		   "        spin=TIMES     look so often at an empty queue before sleeping\n"
+		   "      A comma in a value is written twice.\n",
 	.create = rpmsg_create,
 	.close = rpmsg_close,
 	.destroy = rpmsg_destroy,

@@ -75,8 +75,9 @@ static void front_end_gone(struct vt_server *server, int err)
 
 	if (err == -EPROTO)
 		vt_report_fault(&device->report, vd_vu_backend_fault(server->backend));
-	vt_report(&device->report, "disconnected", json_pack("{s:i}", "errno", -err),
-		  "the front end %s", err == -ECONNRESET ? "is gone" : "was disconnected");
+	vt_report_progress(&device->report, "disconnected", json_pack("{s:i}", "errno", -err),
+			   err == -ECONNRESET ? "the front end is gone"
+					      : "the front end was disconnected");
 	if (server->persist)
 		accept_next(server);
 	else if (server->ended != NULL)

@@ -26,8 +26,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BOOT_TIMEOUT_MS	   30000
-#define POWER_OFF_MS	   2000 /* after the command has ended nothing the kernel still does matters */
+#define BOOT_TIMEOUT_MS    30000
+#define POWER_OFF_MS       2000 /* after the command has ended nothing the kernel still does matters */
 #define INTERRUPT_PATIENCE 2.0 /* seconds */
 
 /* Signals that are passed on to the command, unless they were ignored when we were started. */
@@ -51,20 +51,20 @@ struct session {
 	size_t n_devices; /* that are open */
 	uv_signal_t signals[SIGNALS];
 	uv_timer_t timer; /* for the boot, then for the power-off */
-	pid_t kernel;	  /* 0 when nothing of it is left */
-	uint32_t flags;	  /* of the set-up */
+	pid_t kernel;     /* 0 when nothing of it is left */
+	uint32_t flags;   /* of the set-up */
 	uint64_t ignored;
 
 	double started_at;
 	bool started; /* the command runs */
 	bool ended;   /* the command has ended, with @status */
 	int status;
-	int killed_by;	     /* a signal made us kill the guest */
+	int killed_by;       /* a signal made us kill the guest */
 	double interrupted;  /* when the last SIGINT came that got no reaction; 0: none */
 	unsigned terminated; /* SIGTERMs so far */
 	bool timed_out;
 	char failure[512]; /* why the command could not run */
-	char lost[128];	   /* what became of its output */
+	char lost[128];    /* what became of its output */
 };
 
 /* ---- ending ---- */
@@ -496,6 +496,8 @@ static void finish(struct session *session)
 		vt_uml_device_close(&session->devices[i]);
 	uv_walk(&session->loop, close_handle, NULL);
 	uv_run(&session->loop, UV_RUN_DEFAULT);
+	for (size_t i = 0; i < session->n_devices; i++)
+		vt_uml_device_destroy(&session->devices[i]);
 	uv_loop_close(&session->loop);
 	vt_keeper_end(&session->keeper);
 	if (session->window.memory != NULL)

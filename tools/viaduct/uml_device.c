@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The kinds of devices that `viaduct linux --device` knows. */
+#include "server.h"
+#include "tool_device.h"
 #include "ui.h"
 #include "uml.h"
 
@@ -87,6 +89,78 @@ static const struct vt_uml_device_kind vhost_user = {
 	.open = vhost_user_open,
 };
 
+/* ---- devices that we play ourselves ---- */
+
+struct served {
+	struct vt_device device;
+	struct vt_server server;
+	char spec[];
+};
+
+static void served_close(struct vt_uml_device *device)
+{
+	struct served *served = device->server;
+
+	vt_server_close(&served->server);
+	vt_device_close(&served->device);
+}
+
+static void served_destroy(struct vt_uml_device *device)
+{
+	struct served *served = device->server;
+
+	vt_server_destroy(&served->server);
+	vt_device_destroy(&served->device);
+	free(served);
+}
+
+static const struct vt_uml_device_kind served_kind = {
+	.name = "served",
+	.close = served_close,
+	.destroy = served_destroy,
+};
+
+static int serve(struct served *served, struct vt_uml_device *device,
+		 const struct vt_uml_site *site)
+{
+	static const struct vt_report report = {.quiet = true};
+	int err = vt_device_create(&served->device, served->spec, site->loop, &report);
+
+	if (err != 0)
+		return err;
+	snprintf(device->socket, sizeof(device->socket), "%s/device%u", site->directory,
+		 site->number);
+	served->server = (struct vt_server){.device = &served->device, .persist = true};
+	err = vt_server_open(&served->server, device->socket);
+	if (err != 0) {
+		vt_device_close(&served->device);
+		uv_run(site->loop, UV_RUN_NOWAIT);
+		vt_device_destroy(&served->device);
+	}
+	return err;
+}
+
+/* The guest may let go of the device and take it again, so the server persists. */
+static int served_open(struct vt_uml_device *device, const char *spec,
+		       const struct vt_uml_site *site)
+{
+	struct served *served = calloc(1, sizeof(*served) + strlen(spec) + 1);
+	int err;
+
+	if (served == NULL)
+		return -ENOMEM;
+	strcpy(served->spec, spec);
+	err = serve(served, device, site);
+	if (err != 0) {
+		free(served);
+		return err;
+	}
+	device->kind = &served_kind;
+	device->server = served;
+	device->id = served->device.kind->id;
+	return 0;
+}
+
 /* ---- all of them ---- */
 
 const struct vt_uml_device_kind *const vt_uml_device_kinds[] = {
@@ -98,13 +172,18 @@ static void complain(const char *spec)
 {
 	char names[256] = "";
 
+	for (size_t i = 0; vt_device_kinds[i] != NULL; i++) {
+		size_t used = strlen(names);
+
+		snprintf(names + used, sizeof(names) - used, "%s, ", vt_device_kinds[i]->name);
+	}
 	for (size_t i = 0; vt_uml_device_kinds[i] != NULL; i++) {
 		size_t used = strlen(names);
 
-		snprintf(names + used, sizeof(names) - used, "%s%s:%s", used > 0 ? " or " : "",
+		snprintf(names + used, sizeof(names) - used, "or %s:%s",
 			 vt_uml_device_kinds[i]->name, vt_uml_device_kinds[i]->arguments);
 	}
-	vt_error("--device takes %s, not '%s'", names, spec);
+	vt_error("--device takes %s, not '%s'; --help explains them", names, spec);
 }
 
 int vt_uml_device_open(struct vt_uml_device *device, const char *spec,
@@ -114,6 +193,8 @@ int vt_uml_device_open(struct vt_uml_device *device, const char *spec,
 	const char *arguments = spec[length] == ':' ? spec + length + 1 : "";
 
 	memset(device, 0, sizeof(*device));
+	if (vt_device_kind_of(spec) != NULL)
+		return served_open(device, spec, site);
 	for (size_t i = 0; vt_uml_device_kinds[i] != NULL; i++) {
 		const struct vt_uml_device_kind *kind = vt_uml_device_kinds[i];
 
@@ -124,6 +205,12 @@ int vt_uml_device_open(struct vt_uml_device *device, const char *spec,
 	}
 	complain(spec);
 	return -EINVAL;
+}
+
+void vt_uml_device_destroy(struct vt_uml_device *device)
+{
+	if (device->kind != NULL && device->kind->destroy != NULL)
+		device->kind->destroy(device);
 }
 
 void vt_uml_device_close(struct vt_uml_device *device)

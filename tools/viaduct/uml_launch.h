@@ -11,9 +11,9 @@ struct vt_uml_launch {
 	const struct vt_uml_device *devices;
 	size_t n_devices;
 	const struct vt_keeper *keeper; /* learns of the new processes */
-	int line;			/* what the guest gets as its line, ... */
-	int window;			/* ... as its window, ... */
-	int log;			/* ... and for its messages */
+	int line;                       /* what the guest gets as its line, ... */
+	int window;                     /* ... as its window, ... */
+	int log;                        /* ... and for its messages */
 };
 
 /* Returns the process, which leads a group and a session of its own; or says why not. */

@@ -12,9 +12,9 @@ struct vt_log {
 	int fd;
 	uv_poll_t poll;
 	bool show;
-	bool raw;	  /* the terminal needs carriage returns */
+	bool raw;         /* the terminal needs carriage returns */
 	char kept[16384]; /* a ring of the last bytes */
-	size_t total;	  /* bytes that ever came */
+	size_t total;     /* bytes that ever came */
 };
 
 /* @fd: a non-blocking socket. 0 or an error of libuv. */

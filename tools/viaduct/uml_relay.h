@@ -49,14 +49,14 @@ struct vt_relay {
 
 	bool control_busy; /* a RESIZE or SIGNAL has not been answered */
 	uint64_t signals;  /* waiting to be sent: bit N for signal N */
-	bool resize;	   /* the same */
+	bool resize;       /* the same */
 	uint16_t rows;
 	uint16_t columns;
 
 	struct vt_wire_frame frame; /* being received, ... */
-	size_t frame_have;	    /* ... so much of it, ... */
-	uint32_t payload_left;	    /* ... and so much still to come */
-	char text[512];		    /* of FAILED */
+	size_t frame_have;          /* ... so much of it, ... */
+	uint32_t payload_left;      /* ... and so much still to come */
+	char text[512];             /* of FAILED */
 	size_t text_length;
 };
 

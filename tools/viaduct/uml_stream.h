@@ -17,7 +17,7 @@ struct vt_channel {
 	enum {
 		VT_CHANNEL_CLOSED,
 		VT_CHANNEL_PLAIN,   /* a file: it never makes anybody wait */
-		VT_CHANNEL_OWN,	    /* a pipe or terminal opened anew, for us alone, not blocking */
+		VT_CHANNEL_OWN,     /* a pipe or terminal opened anew, for us alone, not blocking */
 		VT_CHANNEL_SOCKET,  /* each call says that it won't wait */
 		VT_CHANNEL_CAREFUL, /* none of that: small pieces, when poll() says so */
 	} way;

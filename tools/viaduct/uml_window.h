@@ -13,7 +13,7 @@ struct vt_window_setup {
 	char *const *env;
 	const char *directory;
 	char *const *shares; /* all three end with NULL */
-	uint32_t flags;	     /* VT_WIRE_TERMINAL_IN and so on */
+	uint32_t flags;      /* VT_WIRE_TERMINAL_IN and so on */
 	uint16_t rows;
 	uint16_t columns;
 	uint64_t ignored; /* signals */
