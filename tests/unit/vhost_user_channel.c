@@ -331,6 +331,26 @@ static void what_is_no_socket_is_refused_or_ends_at_once(void **state)
 	close(pair[1]);
 }
 
+static void a_copy_of_the_socket_does_not_keep_the_loop_busy(void **state)
+{
+	int copy;
+	int sock = fe_connect_pair(&rig.fe);
+
+	(void)state;
+	vd_vu_backend_disconnect(rig.backend);
+	copy = dup(sock);
+	assert_int_equal(vd_vu_backend_connect(rig.backend, sock), 0);
+	vd_vu_backend_disconnect(rig.backend);
+	fe_disconnect(&rig.fe);
+	vu_rig_connect(&rig);
+	vu_rig_expect_alive(&rig);
+	assert_int_equal(rig.ended, 0);
+	vu_rig_poll(&rig);
+	assert_int_equal(vd_vu_backend_poll(rig.backend), 0);
+	assert_int_equal(rig.traced, 1);
+	close(copy);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -353,6 +373,7 @@ int main(void)
 		TEST(received_descriptors_are_not_for_child_processes),
 		TEST(one_front_end_at_a_time),
 		TEST(what_is_no_socket_is_refused_or_ends_at_once),
+		TEST(a_copy_of_the_socket_does_not_keep_the_loop_busy),
 	};
 
 	return cmocka_run_group_tests_name("vhost_user_channel", tests, NULL, NULL);

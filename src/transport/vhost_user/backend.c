@@ -69,6 +69,7 @@ static int watch(struct vd_vu_backend *backend, int fd, uint32_t events, uint32_
 	return epoll_ctl(backend->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
+/* To be done before any close(): whoever has the same open file would keep it in our set. */
 static void unwatch(struct vd_vu_backend *backend, int fd)
 {
 	(void)epoll_ctl(backend->epoll, EPOLL_CTL_DEL, fd, NULL);
@@ -181,6 +182,7 @@ static void end(struct vd_vu_backend *backend)
 		close(backend->backend_req);
 	backend->backend_req = -1;
 	vd_vu_channel_done(&backend->channel);
+	unwatch(backend, backend->channel.sock);
 	close(backend->channel.sock);
 	backend->channel.sock = -1;
 	vd_vu_memory_clear(&backend->memory);
