@@ -104,7 +104,8 @@ int vd_rpmsg_remote_init(struct vd_rpmsg_remote *remote,
 
 static inline struct vd_rpmsg_remote *vd_rpmsg_remote_of(struct vd_rpmsg *link)
 {
-	return (struct vd_rpmsg_remote *)((char *)link - offsetof(struct vd_rpmsg_remote, link));
+	return (struct vd_rpmsg_remote *)(void *)((char *)link -
+						  offsetof(struct vd_rpmsg_remote, link));
 }
 
 #ifdef __cplusplus

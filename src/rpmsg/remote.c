@@ -19,7 +19,8 @@ enum use {
 
 static struct vd_rpmsg_remote *remote_of_dev(struct vd_device *dev)
 {
-	return (struct vd_rpmsg_remote *)((char *)dev - offsetof(struct vd_rpmsg_remote, dev));
+	return (struct vd_rpmsg_remote *)(void *)((char *)dev -
+						  offsetof(struct vd_rpmsg_remote, dev));
 }
 
 static struct vd_vq_dev *rx_queue(struct vd_rpmsg_remote *remote)

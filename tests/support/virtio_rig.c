@@ -41,7 +41,7 @@ const struct vd_device_type virtio_rig_type = {
 
 static struct virtio_rig *rig_of(struct vd_device *dev)
 {
-	return (struct virtio_rig *)((char *)dev - offsetof(struct virtio_rig, dev));
+	return (struct virtio_rig *)(void *)((char *)dev - offsetof(struct virtio_rig, dev));
 }
 
 static void note(struct vd_device *dev, const char *word)

@@ -10,7 +10,7 @@
 
 static struct vd_loopback *loop_of(struct vd_vdev *vdev)
 {
-	return (struct vd_loopback *)((char *)vdev - offsetof(struct vd_loopback, vdev));
+	return (struct vd_loopback *)(void *)((char *)vdev - offsetof(struct vd_loopback, vdev));
 }
 
 /* ---- the device's side ---- */
