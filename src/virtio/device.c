@@ -252,6 +252,12 @@ void vd_device_queue_move(struct vd_device *dev, uint16_t index, const struct vd
 
 /* ---- status ---- */
 
+/* Did one of the two sides give up? Then only a reset helps. */
+static bool is_lost(const struct vd_device *dev)
+{
+	return dev->status & (VD_STATUS_NEEDS_RESET | VD_STATUS_FAILED);
+}
+
 /* The family lets go of everything. */
 static void halt(struct vd_device *dev)
 {
@@ -420,7 +426,7 @@ void vd_device_set_status(struct vd_device *dev, uint8_t status)
 		dev->status |= VD_STATUS_FEATURES_OK;
 	if (set & VD_STATUS_FAILED)
 		halt(dev);
-	else if ((set & VD_STATUS_DRIVER_OK) && !(dev->status & VD_STATUS_NEEDS_RESET))
+	else if ((set & VD_STATUS_DRIVER_OK) && !is_lost(dev))
 		start(dev);
 	if (set & VD_STATUS_SUSPEND)
 		suspend(dev);

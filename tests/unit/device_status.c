@@ -540,6 +540,22 @@ static void a_device_can_be_detached_and_attached_again(void **state)
 	virtio_rig_close(&rig);
 }
 
+static void a_driver_that_gave_up_can_not_go_on_without_a_reset(void **state)
+{
+	(void)state;
+	virtio_rig_open(&rig);
+	virtio_rig_negotiate(&rig, VERSION_1);
+	virtio_rig_enable(&rig, 0, 8);
+	set(NEGOTIATED | FAILED);
+	expect_status(NEGOTIATED | FAILED);
+	set(RUNNING | FAILED);
+	expect_status(NEGOTIATED | FAILED);
+	virtio_rig_expect(&rig, "");
+	assert_null(vd_device_vq(&rig.dev, 0));
+	virtio_rig_start(&rig, VERSION_1);
+	virtio_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -567,6 +583,7 @@ int main(void)
 		cmocka_unit_test(the_queues_stop_at_once_when_a_reset_is_needed),
 		cmocka_unit_test(reset_works_in_every_state),
 		cmocka_unit_test(a_device_can_be_detached_and_attached_again),
+		cmocka_unit_test(a_driver_that_gave_up_can_not_go_on_without_a_reset),
 	};
 
 	return cmocka_run_group_tests_name("device_status", tests, NULL, NULL);
