@@ -222,7 +222,7 @@ static const struct {
 	const char *name;
 	void (*run)(const char *text);
 } actions[] = {
-	{"send", do_send},     {"expect", do_expect}, {"resize", do_resize}, {"signal", do_signal},
+	{"send", do_send},   {"expect", do_expect}, {"resize", do_resize}, {"signal", do_signal},
 	{"pause", do_pause}, {"hangup", do_hangup}, {"end", do_end},
 };
 

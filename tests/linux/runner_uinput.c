@@ -43,8 +43,9 @@ static int make_device(void)
 	struct uinput_setup setup = {.name = "runner"};
 	int fd = open("/dev/uinput", O_WRONLY);
 
-	if (fd < 0 || ioctl(fd, UI_SET_EVBIT, EV_KEY) != 0 || ioctl(fd, UI_SET_KEYBIT, KEY_A) != 0 ||
-	    ioctl(fd, UI_DEV_SETUP, &setup) != 0 || ioctl(fd, UI_DEV_CREATE) != 0)
+	if (fd < 0 || ioctl(fd, UI_SET_EVBIT, EV_KEY) != 0 ||
+	    ioctl(fd, UI_SET_KEYBIT, KEY_A) != 0 || ioctl(fd, UI_DEV_SETUP, &setup) != 0 ||
+	    ioctl(fd, UI_DEV_CREATE) != 0)
 		return -1;
 	return fd;
 }
