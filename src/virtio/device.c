@@ -401,7 +401,7 @@ static void set_status_suspended(struct vd_device *dev, uint8_t status)
 	if (status & VD_STATUS_FAILED) {
 		dev->status |= VD_STATUS_FAILED;
 		halt(dev);
-	} else if (status & VD_STATUS_DRIVER_OK) {
+	} else if ((status & VD_STATUS_DRIVER_OK) && !is_lost(dev)) {
 		resume(dev);
 	}
 }

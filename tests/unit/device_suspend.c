@@ -372,6 +372,36 @@ static void a_pause_that_fails_needs_a_reset(void **state)
 	virtio_rig_close(&rig);
 }
 
+static void fail_device(void)
+{
+	const struct vd_fault fault = {.code = VD_FAULT_HEAD_RANGE};
+
+	vd_device_fail(&rig.dev, &fault);
+}
+
+static void a_device_that_was_lost_while_suspended_does_not_resume(void **state)
+{
+	(void)state;
+	open_suspended();
+	fail_device();
+	/* No notification: the driver sees it when it tries to resume. */
+	virtio_rig_expect(&rig, "!HEAD_RANGE");
+	expect_status(SUSPENDED | NEEDS_RESET);
+	set(RUNNING);
+	expect_status(SUSPENDED | NEEDS_RESET);
+	virtio_rig_expect(&rig, "");
+	assert_null(vd_device_vq(&rig.dev, 0));
+	virtio_rig_close(&rig);
+	open_suspended();
+	set(SUSPENDED | VD_STATUS_FAILED);
+	rig.log[0] = '\0';
+	set(RUNNING);
+	expect_status(SUSPENDED | VD_STATUS_FAILED);
+	virtio_rig_expect(&rig, "");
+	assert_null(vd_device_vq(&rig.dev, 0));
+	virtio_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,6 +421,7 @@ int main(void)
 		cmocka_unit_test(rings_and_windows_can_move_during_a_pause),
 		cmocka_unit_test(pause_is_for_devices_that_run),
 		cmocka_unit_test(a_pause_that_fails_needs_a_reset),
+		cmocka_unit_test(a_device_that_was_lost_while_suspended_does_not_resume),
 	};
 
 	return cmocka_run_group_tests_name("device_suspend", tests, NULL, NULL);
