@@ -28,6 +28,7 @@ void vd_device_fail(struct vd_device *dev, const struct vd_fault *fault)
 	if (dev->status & VD_STATUS_NEEDS_RESET)
 		return;
 	dev->running = false;
+	dev->paused = false;
 	dev->status |= VD_STATUS_NEEDS_RESET;
 	if (dev->status & VD_STATUS_DRIVER_OK)
 		dev->transport->config_changed(dev);
@@ -264,6 +265,7 @@ static void halt(struct vd_device *dev)
 	for (uint16_t i = 0; i < dev->n_queues; i++)
 		queue_dead(dev, i);
 	dev->running = false;
+	dev->paused = false;
 	if (dev->started) {
 		dev->started = false;
 		dev->ops->stop(dev);
@@ -276,7 +278,6 @@ void vd_device_reset(struct vd_device *dev)
 	for (uint16_t i = 0; i < dev->n_queues; i++)
 		dev->queues[i].enabled = false;
 	dev->features = 0;
-	dev->paused = false;
 	dev->config_held = false;
 	dev->status = 0;
 }

@@ -402,6 +402,28 @@ static void a_device_that_was_lost_while_suspended_does_not_resume(void **state)
 	virtio_rig_close(&rig);
 }
 
+static void a_device_that_was_lost_during_a_pause_does_not_go_on(void **state)
+{
+	(void)state;
+	open_running(FEATURES);
+	vd_device_pause(&rig.dev);
+	fail_device();
+	expect_status(RUNNING | NEEDS_RESET);
+	rig.log[0] = '\0';
+	vd_device_unpause(&rig.dev);
+	virtio_rig_expect(&rig, "");
+	assert_null(vd_device_vq(&rig.dev, 0));
+	virtio_rig_close(&rig);
+	open_running(FEATURES);
+	vd_device_pause(&rig.dev);
+	set(RUNNING | VD_STATUS_FAILED);
+	rig.log[0] = '\0';
+	vd_device_unpause(&rig.dev);
+	virtio_rig_expect(&rig, "");
+	assert_null(vd_device_vq(&rig.dev, 0));
+	virtio_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +444,7 @@ int main(void)
 		cmocka_unit_test(pause_is_for_devices_that_run),
 		cmocka_unit_test(a_pause_that_fails_needs_a_reset),
 		cmocka_unit_test(a_device_that_was_lost_while_suspended_does_not_resume),
+		cmocka_unit_test(a_device_that_was_lost_during_a_pause_does_not_go_on),
 	};
 
 	return cmocka_run_group_tests_name("device_suspend", tests, NULL, NULL);
