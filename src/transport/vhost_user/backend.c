@@ -121,6 +121,15 @@ static void come_again(struct vd_vu_backend *backend)
 	(void)n;
 }
 
+/* And not readable any more. */
+static void rest(struct vd_vu_backend *backend)
+{
+	uint64_t count;
+	ssize_t n = read(backend->again, &count, sizeof(count));
+
+	(void)n;
+}
+
 void vd_vu_kick_later(struct vd_vu_backend *backend, uint16_t index)
 {
 	mark(backend, index);
@@ -140,16 +149,12 @@ static void doorbell_rang(struct vd_vu_backend *backend, uint16_t index, uint32_
 
 static void note(struct vd_vu_backend *backend, const struct epoll_event *event)
 {
-	uint64_t count;
-	ssize_t n;
-
 	switch (event->data.u32) {
 	case TAG_SOCKET:
 		backend->sock_ready = true;
 		break;
 	case TAG_AGAIN:
-		n = read(backend->again, &count, sizeof(count));
-		(void)n;
+		rest(backend);
 		break;
 	case TAG_BACKEND_REQ:
 		vd_vu_send_config_change(backend);
@@ -192,6 +197,7 @@ static void end(struct vd_vu_backend *backend)
 	backend->config_change_due = false;
 	backend->sock_ready = false;
 	memset(backend->kicked, 0, sizeof(backend->kicked));
+	rest(backend);
 }
 
 bool vd_vu_backend_is_connected(const struct vd_vu_backend *backend)
