@@ -189,16 +189,30 @@ static void queue_start(struct vd_device *dev, uint16_t index)
 	(void)vd_vq_dev_enable_notify(vd_device_vq(dev, index));
 }
 
+/* The request of queue @index to be answered next, or n_held. */
+static unsigned choose_of(const struct worker *worker, uint16_t index)
+{
+	unsigned found = worker->n_held;
+
+	for (unsigned i = 0; i < worker->n_held; i++) {
+		if (worker->held[i].queue != index)
+			continue;
+		found = i;
+		if (worker->config.order != WORKER_NEWEST_FIRST)
+			break;
+	}
+	return found;
+}
+
 static void queue_stop(struct vd_device *dev, uint16_t index)
 {
 	struct worker *worker = worker_of(dev);
+	unsigned at;
 
 	worker->queue_stops++;
-	for (unsigned i = worker->n_held; i-- > 0;) {
-		if (worker->held[i].queue != index)
-			continue;
-		answer(worker, &worker->held[i]);
-		remove_held(worker, i);
+	while ((at = choose_of(worker, index)) < worker->n_held) {
+		answer(worker, &worker->held[at]);
+		remove_held(worker, at);
 	}
 }
 
