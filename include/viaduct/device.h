@@ -41,7 +41,7 @@ struct vd_device_ops {
 	int (*start)(struct vd_device *dev);
 	/* required: reset, or the driver is gone. No queue may be touched any more, and no pointer
 	 * into the driver's memory kept: it may be unmapped when this returns. queue_stop() was
-	 * called for each queue. Also called if start() failed. */
+	 * called for each queue that was started. Also called if start() failed. */
 	void (*stop)(struct vd_device *dev);
 	/* optional: queue @index can be used from now on; it may already hold buffers. */
 	void (*queue_start)(struct vd_device *dev, uint16_t index);
@@ -91,8 +91,9 @@ struct vd_device_queue {
 	/* private */
 	struct vd_vq_dev vq;
 	struct vd_queue_setup setup;
-	bool enabled; /* set up by the transport */
-	bool live;    /* handed to the family: enabled, and the device runs */
+	bool enabled;  /* set up by the transport */
+	bool live;     /* handed to the family: enabled, and the device runs */
+	bool stopping; /* in ops->queue_stop() */
 };
 
 struct vd_device_config {

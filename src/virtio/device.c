@@ -107,6 +107,7 @@ int vd_device_init(struct vd_device *dev, const struct vd_device_config *config)
 	for (unsigned i = 0; i < dev->n_queues; i++) {
 		dev->queues[i].enabled = false;
 		dev->queues[i].live = false;
+		dev->queues[i].stopping = false;
 	}
 	return 0;
 }
@@ -145,13 +146,30 @@ static void queue_live(struct vd_device *dev, uint16_t index)
 		dev->ops->queue_start(dev, index);
 }
 
-static void queue_dead(struct vd_device *dev, uint16_t index)
+/* The family lets go of a queue. @flush: what it gave back just now, the driver may be waiting to
+ * hear of. */
+static void queue_dead(struct vd_device *dev, uint16_t index, bool flush)
 {
-	if (!dev->queues[index].live)
+	struct vd_device_queue *queue = &dev->queues[index];
+
+	/* Its own queue_stop() may have led here. */
+	if (!queue->live || queue->stopping)
 		return;
+	queue->stopping = true;
 	if (dev->ops->queue_stop != NULL)
 		dev->ops->queue_stop(dev, index);
-	dev->queues[index].live = false;
+	if (flush)
+		vd_device_flush(dev, index);
+	queue->stopping = false;
+	queue->live = false;
+}
+
+/* It gets those that are set up and not its own yet. */
+static void start_queues(struct vd_device *dev)
+{
+	for (uint16_t i = 0; i < dev->n_queues && dev->running; i++)
+		if (dev->queues[i].enabled && !dev->queues[i].live)
+			queue_live(dev, i);
 }
 
 static int queue_init(struct vd_device *dev, struct vd_device_queue *queue,
@@ -200,11 +218,7 @@ void vd_device_queue_disable(struct vd_device *dev, uint16_t index,
 
 	if (index >= dev->n_queues || !queue->enabled)
 		return;
-	if (queue->live && dev->ops->queue_stop != NULL)
-		dev->ops->queue_stop(dev, index);
-	/* What the family gave back just now, the driver may be waiting to hear of. */
-	vd_device_flush(dev, index);
-	queue->live = false;
+	queue_dead(dev, index, true);
 	queue->enabled = false;
 	if (position != NULL)
 		*position = vd_vq_dev_position(&queue->vq);
@@ -263,7 +277,7 @@ static bool is_lost(const struct vd_device *dev)
 static void halt(struct vd_device *dev)
 {
 	for (uint16_t i = 0; i < dev->n_queues; i++)
-		queue_dead(dev, i);
+		queue_dead(dev, i, false);
 	dev->running = false;
 	dev->paused = false;
 	if (dev->started) {
@@ -339,9 +353,7 @@ static void start(struct vd_device *dev)
 		fail(dev, VD_FAULT_START_FAILED, err);
 		return;
 	}
-	for (uint16_t i = 0; i < dev->n_queues && dev->running; i++)
-		if (dev->queues[i].enabled && !dev->queues[i].live)
-			queue_live(dev, i);
+	start_queues(dev);
 }
 
 /* The family gives back everything and stops. False: it could not, or a queue broke meanwhile. */
@@ -435,23 +447,6 @@ void vd_device_set_status(struct vd_device *dev, uint8_t status)
 
 /* ---- pause ---- */
 
-/* A family that can't suspend loses its queues and gets them again. */
-static void stop_queues(struct vd_device *dev)
-{
-	for (uint16_t i = 0; i < dev->n_queues; i++) {
-		if (dev->queues[i].live && dev->ops->queue_stop != NULL)
-			dev->ops->queue_stop(dev, i);
-		vd_device_flush(dev, i);
-	}
-}
-
-static void start_queues(struct vd_device *dev)
-{
-	for (uint16_t i = 0; i < dev->n_queues && dev->running; i++)
-		if (dev->queues[i].live && dev->ops->queue_start != NULL)
-			dev->ops->queue_start(dev, i);
-}
-
 static bool can_suspend(const struct vd_device *dev)
 {
 	return dev->ops->suspend != NULL && dev->ops->resume != NULL;
@@ -465,7 +460,9 @@ void vd_device_pause(struct vd_device *dev)
 		dev->paused = quiesce(dev);
 		return;
 	}
-	stop_queues(dev);
+	/* A family that can't suspend loses its queues and gets them again. */
+	for (uint16_t i = 0; i < dev->n_queues; i++)
+		queue_dead(dev, i, true);
 	dev->paused = dev->running;
 	dev->running = false;
 }

@@ -430,6 +430,35 @@ static void a_family_needs_not_care_about_queues_coming_and_going(void **state)
 	virtio_rig_close(&rig);
 }
 
+static void reset_on_stop(struct virtio_rig *self, const char *word)
+{
+	if (strncmp(word, "queue_stop", 10) == 0)
+		vd_device_reset(&self->dev);
+}
+
+/* A family that loses its link may end the connection there and then. */
+static void a_queue_that_is_stopping_can_be_reset(void **state)
+{
+	(void)state;
+	open_running(VERSION_1);
+	virtio_rig_enable(&rig, 0, 8);
+	virtio_rig_enable(&rig, 1, 8);
+	rig.log[0] = '\0';
+	rig.hook = reset_on_stop;
+	vd_device_queue_disable(&rig.dev, 0, NULL);
+	virtio_rig_expect(&rig, "queue_stop:0 queue_stop:1 stop");
+	assert_int_equal(vd_device_status(&rig.dev), 0);
+	rig.hook = NULL;
+	virtio_rig_start(&rig, VERSION_1);
+	virtio_rig_enable(&rig, 0, 8);
+	virtio_rig_enable(&rig, 1, 8);
+	rig.log[0] = '\0';
+	rig.hook = reset_on_stop;
+	vd_device_reset(&rig.dev);
+	virtio_rig_expect(&rig, "queue_stop:0 queue_stop:1 stop");
+	virtio_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,6 +479,7 @@ int main(void)
 		cmocka_unit_test(a_queue_goes_on_where_it_stopped),
 		cmocka_unit_test(what_is_given_back_at_the_last_moment_is_published),
 		cmocka_unit_test(a_family_needs_not_care_about_queues_coming_and_going),
+		cmocka_unit_test(a_queue_that_is_stopping_can_be_reset),
 	};
 
 	return cmocka_run_group_tests_name("device_queue", tests, NULL, NULL);

@@ -424,6 +424,26 @@ static void a_device_that_was_lost_during_a_pause_does_not_go_on(void **state)
 	virtio_rig_close(&rig);
 }
 
+static void a_reset_during_a_pause_does_not_stop_a_queue_twice(void **state)
+{
+	(void)state;
+	open_without_suspend();
+	vd_device_pause(&rig.dev);
+	virtio_rig_expect(&rig, "queue_stop:0 queue_stop:2");
+	set(0);
+	virtio_rig_expect(&rig, "stop");
+	vd_device_unpause(&rig.dev);
+	virtio_rig_expect(&rig, "");
+	virtio_rig_close(&rig);
+	open_without_suspend();
+	vd_device_pause(&rig.dev);
+	vd_device_queue_disable(&rig.dev, 2, NULL);
+	virtio_rig_expect(&rig, "queue_stop:0 queue_stop:2");
+	vd_device_unpause(&rig.dev);
+	assert_null(strstr(rig.log, "queue_start:2"));
+	virtio_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -445,6 +465,7 @@ int main(void)
 		cmocka_unit_test(a_pause_that_fails_needs_a_reset),
 		cmocka_unit_test(a_device_that_was_lost_while_suspended_does_not_resume),
 		cmocka_unit_test(a_device_that_was_lost_during_a_pause_does_not_go_on),
+		cmocka_unit_test(a_reset_during_a_pause_does_not_stop_a_queue_twice),
 	};
 
 	return cmocka_run_group_tests_name("device_suspend", tests, NULL, NULL);
