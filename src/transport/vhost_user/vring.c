@@ -79,14 +79,16 @@ static uint16_t used_index(const struct vd_vu_vring *vring, const struct vd_ring
 
 /*
  * Base 0 of a packed ring would mean that both wrap counters are 0, as they are after one lap.
- * Linux' User Mode front end says it of fresh rings, too. Those have never been written to.
+ * Linux' User Mode front end says it of fresh rings, too. In those nothing was used yet, though
+ * buffers may be available already; after a lap some slot is marked used, or available for the
+ * second lap, which both set the USED bit.
  */
 static bool is_fresh_packed(const struct vd_vu_vring *vring, const struct vd_ring_mem *ring)
 {
 	const struct vd_packed_desc *slots = ring->desc;
 
 	for (uint32_t i = 0; vring->base == 0 && i < vring->num; i++)
-		if (vd_load16(&slots[i].flags, false) != 0)
+		if (vd_load16(&slots[i].flags, vd_host_is_big_endian()) & VD_DESC_USED)
 			return false;
 	return vring->base == 0;
 }
