@@ -308,6 +308,33 @@ static void a_kick_before_all_is_ready_is_not_lost(void **state)
 
 /* ---- when the driver is ready, if nobody says so ---- */
 
+static void an_empty_ring_shows_no_driver(void **state)
+{
+	(void)state;
+	vu_rig_run(&rig, version_1, protocol, 2, 8);
+	assert_true(is_active(0));
+	assert_false(is_live(0));
+	assert_int_equal(rig.worker.starts, 0);
+	assert_int_equal(vd_device_status(&rig.worker.dev), 1 | 2 | 8);
+	/* Nor does another kick descriptor. */
+	set_kick(0);
+	assert_false(is_live(0));
+	assert_int_equal(fe_kick(&rig.fe, 1), 0);
+	assert_true(is_live(0));
+	assert_true(is_live(1));
+	assert_int_equal(rig.worker.starts, 1);
+}
+
+static void an_empty_ring_without_protocol_features_shows_no_driver_either(void **state)
+{
+	(void)state;
+	vu_rig_run(&rig, version_1, 0, 2, 8);
+	assert_true(is_active(0));
+	assert_false(is_live(0));
+	assert_int_equal(fe_kick(&rig.fe, 0), 0);
+	assert_true(is_live(0));
+}
+
 static void a_ring_with_buffers_shows_a_driver(void **state)
 {
 	(void)state;
@@ -578,6 +605,8 @@ int main(void)
 		TEST(without_protocol_features_all_queues_are_enabled),
 		TEST(a_disabled_queue_is_left_alone),
 		TEST(a_kick_before_all_is_ready_is_not_lost),
+		TEST(an_empty_ring_shows_no_driver),
+		TEST(an_empty_ring_without_protocol_features_shows_no_driver_either),
 		TEST(a_ring_with_buffers_shows_a_driver),
 		TEST(a_driver_that_takes_all_queues_away_is_gone),
 		TEST(a_device_that_fails_to_start_needs_a_reset),

@@ -425,9 +425,11 @@ static int set_vring_kick(struct vd_vu_backend *backend, struct vd_vu_message *m
 	vring->polled = !vd_doorbell_exists(&vring->kick) &&
 			!vd_vu_has(backend, VD_VU_F_INBAND_NOTIFICATIONS);
 	vring->started = true;
-	/* Looked at without waiting for a kick, which may have come before. */
-	vd_vu_kick_later(backend, index);
-	return vd_vu_vring_update(backend, index);
+	err = vd_vu_vring_update(backend, index);
+	/* A kick may have gone to the descriptor before. But an empty ring shows no driver yet. */
+	if (err == 0 && vring->active && vd_vq_dev_ready(&backend->dev->queues[index].vq))
+		vd_vu_kick_later(backend, index);
+	return err;
 }
 
 static int set_vring_call(struct vd_vu_backend *backend, struct vd_vu_message *message,
