@@ -70,6 +70,13 @@ static void set_kick(unsigned index)
 		0);
 }
 
+static void set_call(unsigned index)
+{
+	assert_int_equal(
+		fe_set_bell(&rig.fe, VD_VU_SET_VRING_CALL, index, rig.fe.queues[index].call.theirs),
+		0);
+}
+
 static void enable(unsigned index, bool on)
 {
 	assert_int_equal(fe_set_state(&rig.fe, VD_VU_SET_VRING_ENABLE, index, on), 0);
@@ -589,6 +596,42 @@ static void who_takes_over_signals_what_the_one_before_may_not_have(void **state
 	assert_true(fe_called(&rig.fe, 0));
 }
 
+static void also_if_the_call_descriptor_comes_last(void **state)
+{
+	(void)state;
+	vu_rig_run(&rig, version_1, protocol, 1, 8);
+	vu_rig_expect_works(&rig, 0, 1);
+	(void)fe_called(&rig.fe, 0);
+	assert_int_equal(fe_queue_stop(&rig.fe, 0), 0);
+	vu_rig_connect(&rig);
+	assert_int_equal(fe_negotiate(&rig.fe, version_1, protocol), 0);
+	assert_int_equal(fe_share(&rig.fe), 0);
+	set_num(0, 8);
+	set_base(0, rig.fe.queues[0].base);
+	set_addr_of(0);
+	set_kick(0);
+	enable(0, true);
+	set_call(0);
+	vu_rig_poll(&rig);
+	assert_true(fe_called(&rig.fe, 0));
+}
+
+static void a_new_call_descriptor_gets_what_the_old_one_may_have_missed(void **state)
+{
+	struct fe_wire old;
+
+	(void)state;
+	vu_rig_run(&rig, version_1, protocol, 1, 8);
+	old = rig.fe.queues[0].call;
+	assert_int_equal(fe_bell_make(&rig.fe.queues[0].call, FE_EVENTFD), 0);
+	vu_rig_ask(&rig, 0, 1);
+	vu_rig_poll(&rig);
+	fe_bell_close(&old);
+	set_call(0);
+	vu_rig_poll(&rig);
+	assert_true(fe_called(&rig.fe, 0));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -620,6 +663,8 @@ int main(void)
 		TEST(base_0_of_a_used_packed_ring_is_the_second_lap),
 		TEST(a_split_ring_runs_over_the_end_of_its_indexes),
 		TEST(who_takes_over_signals_what_the_one_before_may_not_have),
+		TEST(also_if_the_call_descriptor_comes_last),
+		TEST(a_new_call_descriptor_gets_what_the_old_one_may_have_missed),
 	};
 
 	return cmocka_run_group_tests_name("vhost_user_vring", tests, NULL, NULL);

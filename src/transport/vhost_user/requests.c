@@ -442,6 +442,9 @@ static int set_vring_call(struct vd_vu_backend *backend, struct vd_vu_message *m
 	if (vring == NULL)
 		return -VD_EPROTO;
 	vd_doorbell_set(&vring->call, message->n_fds > 0 ? take_fd(message) : -1);
+	/* What was signalled before may have gone nowhere, or to nobody who still listens. */
+	if (vring->active)
+		vd_doorbell_ring(&vring->call);
 	return 0;
 }
 
