@@ -65,12 +65,16 @@ struct vd_device_ops {
 	void (*fault)(struct vd_device *dev, const struct vd_fault *fault);
 };
 
-/* What the transport provides. All required. */
+/* What the transport provides. */
 struct vd_device_transport_ops {
-	/* Send a used-buffer notification for queue @index. */
+	/* required: send a used-buffer notification for queue @index. */
 	void (*notify)(struct vd_device *dev, uint16_t index);
-	/* Send a configuration change notification. */
+	/* required: send a configuration change notification. */
 	void (*config_changed)(struct vd_device *dev);
+	/* optional: queue @index holds buffers of which the driver need not notify us any more, as
+	 * it did so before the device could look: call vd_device_kick() for it soon. Without this
+	 * the core does, at once, from inside whatever made the device run. */
+	void (*kick_later)(struct vd_device *dev, uint16_t index);
 };
 
 /* A queue as its transport sets it up. */

@@ -191,39 +191,6 @@ static int queue_init(struct vd_device *dev, struct vd_device_queue *queue,
 	return vd_vq_dev_init(&queue->vq, &config);
 }
 
-int vd_device_queue_enable(struct vd_device *dev, uint16_t index,
-			   const struct vd_queue_setup *setup)
-{
-	struct vd_device_queue *queue = &dev->queues[index];
-	int err;
-
-	if (index >= dev->n_queues || setup->size > queue->size_max)
-		return -VD_EINVAL;
-	if (queue->enabled)
-		return -VD_EBUSY;
-	err = queue_init(dev, queue, setup);
-	if (err != 0)
-		return err;
-	queue->setup = *setup;
-	queue->enabled = true;
-	if (dev->running)
-		queue_live(dev, index);
-	return 0;
-}
-
-void vd_device_queue_disable(struct vd_device *dev, uint16_t index,
-			     struct vd_ring_position *position)
-{
-	struct vd_device_queue *queue = &dev->queues[index];
-
-	if (index >= dev->n_queues || !queue->enabled)
-		return;
-	queue_dead(dev, index, true);
-	queue->enabled = false;
-	if (position != NULL)
-		*position = vd_vq_dev_position(&queue->vq);
-}
-
 void vd_device_flush(struct vd_device *dev, uint16_t index)
 {
 	struct vd_vq_dev *vq = vd_device_vq(dev, index);
@@ -246,8 +213,8 @@ bool vd_device_kick(struct vd_device *dev, uint32_t notification)
 		report(dev, VD_FAULT_QUEUE_RANGE, index, dev->n_queues);
 		return false;
 	}
-	/* Too early, too late, or while suspended: not an offence, and whoever starts the queue
-	 * later looks at it then. */
+	/* Too early, too late, or while suspended: not an offence, and when the queue starts it is
+	 * looked at. */
 	if (vd_device_vq(dev, index) == NULL)
 		return false;
 	more = dev->ops->notify(dev, index);
@@ -257,6 +224,64 @@ bool vd_device_kick(struct vd_device *dev, uint32_t notification)
 	if (vd_vq_dev_is_broken(vq))
 		vd_device_fail(dev, vd_vq_dev_fault(vq));
 	return more && dev->running;
+}
+
+/* Buffers that were there before a queue was served: the driver need not notify of them again. */
+static void look_at(struct vd_device *dev, uint16_t index)
+{
+	struct vd_vq_dev *vq;
+
+	vd_device_flush(dev, index); /* it may have been found broken by now */
+	vq = vd_device_vq(dev, index);
+	if (vq == NULL || !vd_vq_dev_ready(vq))
+		return;
+	if (dev->transport->kick_later != NULL) {
+		dev->transport->kick_later(dev, index);
+		return;
+	}
+	while (vd_device_kick(dev, vd_notification(index, 0)))
+		;
+}
+
+static void look_at_queues(struct vd_device *dev)
+{
+	for (uint16_t i = 0; i < dev->n_queues; i++)
+		look_at(dev, i);
+}
+
+int vd_device_queue_enable(struct vd_device *dev, uint16_t index,
+			   const struct vd_queue_setup *setup)
+{
+	struct vd_device_queue *queue = &dev->queues[index];
+	int err;
+
+	if (index >= dev->n_queues || setup->size > queue->size_max)
+		return -VD_EINVAL;
+	if (queue->enabled)
+		return -VD_EBUSY;
+	err = queue_init(dev, queue, setup);
+	if (err != 0)
+		return err;
+	queue->setup = *setup;
+	queue->enabled = true;
+	if (!dev->running)
+		return 0;
+	queue_live(dev, index);
+	look_at_queues(dev);
+	return 0;
+}
+
+void vd_device_queue_disable(struct vd_device *dev, uint16_t index,
+			     struct vd_ring_position *position)
+{
+	struct vd_device_queue *queue = &dev->queues[index];
+
+	if (index >= dev->n_queues || !queue->enabled)
+		return;
+	queue_dead(dev, index, true);
+	queue->enabled = false;
+	if (position != NULL)
+		*position = vd_vq_dev_position(&queue->vq);
 }
 
 void vd_device_queue_move(struct vd_device *dev, uint16_t index, const struct vd_ring_mem *ring)
@@ -354,6 +379,7 @@ static void start(struct vd_device *dev)
 		return;
 	}
 	start_queues(dev);
+	look_at_queues(dev);
 }
 
 /* The family gives back everything and stops. False: it could not, or a queue broke meanwhile. */
@@ -373,7 +399,7 @@ static bool quiesce(struct vd_device *dev)
 	return true;
 }
 
-/* It goes on. Kicks that came meanwhile were dropped, so every queue is looked at. */
+/* It goes on, with queues that were enabled meanwhile, too. */
 static void wake(struct vd_device *dev)
 {
 	int err = dev->ops->resume(dev);
@@ -382,9 +408,8 @@ static void wake(struct vd_device *dev)
 		fail(dev, VD_FAULT_SUSPEND_FAILED, err);
 		return;
 	}
-	for (uint16_t i = 0; i < dev->n_queues && dev->running; i++)
-		while (vd_device_kick(dev, vd_notification(i, 0)))
-			;
+	start_queues(dev);
+	look_at_queues(dev);
 }
 
 static void suspend(struct vd_device *dev)
@@ -473,8 +498,10 @@ void vd_device_unpause(struct vd_device *dev)
 		return;
 	dev->paused = false;
 	dev->running = true;
-	if (can_suspend(dev))
+	if (can_suspend(dev)) {
 		wake(dev);
-	else
-		start_queues(dev);
+		return;
+	}
+	start_queues(dev);
+	look_at_queues(dev);
 }

@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -459,6 +460,83 @@ static void a_queue_that_is_stopping_can_be_reset(void **state)
 	virtio_rig_close(&rig);
 }
 
+/* A driver may notify before it is ready, or make buffers available without notifying at all, as it
+ * has seen no used index yet. */
+static void what_is_there_already_is_served_when_the_device_starts(void **state)
+{
+	(void)state;
+	for (unsigned layout = 0; layout < 2; layout++) {
+		virtio_rig_open(&rig);
+		virtio_rig_negotiate(&rig, layouts[layout]);
+		virtio_rig_enable(&rig, 0, 8);
+		virtio_rig_enable(&rig, 1, 8);
+		virtio_rig_offer(&rig, 0);
+		virtio_rig_offer(&rig, 0);
+		assert_false(virtio_rig_kick(&rig, 0));
+		rig.log[0] = '\0';
+		vd_device_set_status(&rig.dev, RUNNING);
+		virtio_rig_expect(&rig, "start queue_start:0 queue_start:1 notify:0 >queue:0");
+		assert_int_equal(virtio_rig_take(&rig, 0), 2);
+		virtio_rig_close(&rig);
+	}
+}
+
+static void what_is_there_already_is_served_when_a_queue_is_enabled(void **state)
+{
+	struct vd_queue_setup setup;
+
+	(void)state;
+	open_running(VERSION_1);
+	virtio_rig_enable(&rig, 0, 8);
+	setup = virtio_rig_setup(&rig, 1, 8);
+	virtio_rig_offer(&rig, 1);
+	rig.log[0] = '\0';
+	assert_int_equal(vd_device_queue_enable(&rig.dev, 1, &setup), 0);
+	virtio_rig_expect(&rig, "queue_start:1 notify:1 >queue:1");
+	assert_int_equal(virtio_rig_take(&rig, 1), 1);
+	/* A family may need two queues to go on with either. */
+	virtio_rig_offer(&rig, 1);
+	virtio_rig_enable(&rig, 2, 8);
+	virtio_rig_expect(&rig, "queue_start:2 notify:1 >queue:1");
+	virtio_rig_close(&rig);
+}
+
+static void kick_later(struct vd_device *dev, uint16_t index)
+{
+	struct virtio_rig *self = dev->transport_data;
+	size_t used = strlen(self->log);
+
+	snprintf(self->log + used, sizeof(self->log) - used, " >later:%u", index);
+}
+
+static void a_transport_may_take_its_time_with_that(void **state)
+{
+	(void)state;
+	virtio_rig_init(&rig);
+	rig.transport.kick_later = kick_later;
+	virtio_rig_attach(&rig, VD_F_TRANSPORT_MASK);
+	virtio_rig_negotiate(&rig, VERSION_1);
+	virtio_rig_enable(&rig, 0, 8);
+	virtio_rig_enable(&rig, 1, 8);
+	virtio_rig_offer(&rig, 1);
+	vd_device_set_status(&rig.dev, RUNNING);
+	virtio_rig_expect(&rig, "start queue_start:0 queue_start:1 >later:1");
+	assert_int_equal(virtio_rig_take(&rig, 1), 0);
+	virtio_rig_close(&rig);
+}
+
+static void a_queue_that_is_broken_from_the_start_needs_a_reset(void **state)
+{
+	(void)state;
+	virtio_rig_open(&rig);
+	virtio_rig_negotiate(&rig, VERSION_1);
+	virtio_rig_enable(&rig, 0, 8);
+	peer_driver_set_index(&rig.driver[0], 100);
+	vd_device_set_status(&rig.dev, RUNNING);
+	assert_int_equal(vd_device_status(&rig.dev), RUNNING | VD_STATUS_NEEDS_RESET);
+	virtio_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -480,6 +558,10 @@ int main(void)
 		cmocka_unit_test(what_is_given_back_at_the_last_moment_is_published),
 		cmocka_unit_test(a_family_needs_not_care_about_queues_coming_and_going),
 		cmocka_unit_test(a_queue_that_is_stopping_can_be_reset),
+		cmocka_unit_test(what_is_there_already_is_served_when_the_device_starts),
+		cmocka_unit_test(what_is_there_already_is_served_when_a_queue_is_enabled),
+		cmocka_unit_test(a_transport_may_take_its_time_with_that),
+		cmocka_unit_test(a_queue_that_is_broken_from_the_start_needs_a_reset),
 	};
 
 	return cmocka_run_group_tests_name("device_queue", tests, NULL, NULL);

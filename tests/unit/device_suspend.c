@@ -444,6 +444,34 @@ static void a_reset_during_a_pause_does_not_stop_a_queue_twice(void **state)
 	virtio_rig_close(&rig);
 }
 
+static void a_queue_enabled_meanwhile_is_served_afterwards(void **state)
+{
+	(void)state;
+	open_suspended();
+	virtio_rig_enable(&rig, 1, 8);
+	virtio_rig_offer(&rig, 1);
+	virtio_rig_expect(&rig, "");
+	set(RUNNING);
+	virtio_rig_expect(&rig, "resume queue_start:1 notify:1 >queue:1");
+	virtio_rig_close(&rig);
+	open_running(FEATURES);
+	vd_device_pause(&rig.dev);
+	virtio_rig_enable(&rig, 1, 8);
+	virtio_rig_offer(&rig, 1);
+	rig.log[0] = '\0';
+	vd_device_unpause(&rig.dev);
+	virtio_rig_expect(&rig, "resume queue_start:1 notify:1 >queue:1");
+	virtio_rig_close(&rig);
+	open_without_suspend();
+	vd_device_pause(&rig.dev);
+	virtio_rig_enable(&rig, 1, 8);
+	virtio_rig_offer(&rig, 1);
+	rig.log[0] = '\0';
+	vd_device_unpause(&rig.dev);
+	virtio_rig_expect(&rig, "queue_start:0 queue_start:1 queue_start:2 notify:1 >queue:1");
+	virtio_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,6 +494,7 @@ int main(void)
 		cmocka_unit_test(a_device_that_was_lost_while_suspended_does_not_resume),
 		cmocka_unit_test(a_device_that_was_lost_during_a_pause_does_not_go_on),
 		cmocka_unit_test(a_reset_during_a_pause_does_not_stop_a_queue_twice),
+		cmocka_unit_test(a_queue_enabled_meanwhile_is_served_afterwards),
 	};
 
 	return cmocka_run_group_tests_name("device_suspend", tests, NULL, NULL);
