@@ -24,14 +24,15 @@ static void report(struct vd_device *dev, enum vd_fault_code code, uint64_t a, u
 
 void vd_device_fail(struct vd_device *dev, const struct vd_fault *fault)
 {
+	if (!(dev->status & VD_STATUS_NEEDS_RESET)) {
+		dev->running = false;
+		dev->paused = false;
+		dev->status |= VD_STATUS_NEEDS_RESET;
+		if (dev->status & VD_STATUS_DRIVER_OK)
+			dev->transport->config_changed(dev);
+	}
+	/* Last, as whoever hears of it may reset the device. */
 	vd_device_report(dev, fault);
-	if (dev->status & VD_STATUS_NEEDS_RESET)
-		return;
-	dev->running = false;
-	dev->paused = false;
-	dev->status |= VD_STATUS_NEEDS_RESET;
-	if (dev->status & VD_STATUS_DRIVER_OK)
-		dev->transport->config_changed(dev);
 }
 
 static void fail(struct vd_device *dev, enum vd_fault_code code, int err)

@@ -556,6 +556,30 @@ static void a_driver_that_gave_up_can_not_go_on_without_a_reset(void **state)
 	virtio_rig_close(&rig);
 }
 
+static void reset_on_fault(struct virtio_rig *self, const char *word)
+{
+	if (word[0] == '!')
+		vd_device_reset(&self->dev);
+}
+
+/* Whoever hears of the fault may end it all there and then. */
+static void a_reset_from_the_fault_callback_is_a_clean_one(void **state)
+{
+	(void)state;
+	virtio_rig_open(&rig);
+	virtio_rig_start(&rig, VERSION_1);
+	rig.hook = reset_on_fault;
+	fail_device();
+	expect_status(0);
+	rig.hook = NULL;
+	set(BEGUN);
+	assert_int_equal(vd_device_set_features(&rig.dev, VERSION_1), 0);
+	set(NEGOTIATED);
+	set(RUNNING);
+	expect_status(RUNNING);
+	virtio_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -584,6 +608,7 @@ int main(void)
 		cmocka_unit_test(reset_works_in_every_state),
 		cmocka_unit_test(a_device_can_be_detached_and_attached_again),
 		cmocka_unit_test(a_driver_that_gave_up_can_not_go_on_without_a_reset),
+		cmocka_unit_test(a_reset_from_the_fault_callback_is_a_clean_one),
 	};
 
 	return cmocka_run_group_tests_name("device_status", tests, NULL, NULL);
