@@ -100,7 +100,8 @@ int vd_device_config_update(struct vd_device *dev, uint32_t offset, const void *
 	}
 	memcpy(dev->config + offset, bytes, len);
 	dev->config_generation++;
-	if (dev->running)
+	/* A pause is not the driver's doing, and it would not look again afterwards. */
+	if (dev->running || dev->paused)
 		dev->transport->config_changed(dev);
 	return 0;
 }

@@ -472,6 +472,17 @@ static void a_queue_enabled_meanwhile_is_served_afterwards(void **state)
 	virtio_rig_close(&rig);
 }
 
+static void a_change_of_configuration_during_a_pause_is_told(void **state)
+{
+	(void)state;
+	open_running(FEATURES);
+	vd_device_pause(&rig.dev);
+	rig.log[0] = '\0';
+	assert_int_equal(vd_device_config_update(&rig.dev, 24, "abcdef", 6), 0);
+	virtio_rig_expect(&rig, ">config");
+	virtio_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -495,6 +506,7 @@ int main(void)
 		cmocka_unit_test(a_device_that_was_lost_during_a_pause_does_not_go_on),
 		cmocka_unit_test(a_reset_during_a_pause_does_not_stop_a_queue_twice),
 		cmocka_unit_test(a_queue_enabled_meanwhile_is_served_afterwards),
+		cmocka_unit_test(a_change_of_configuration_during_a_pause_is_told),
 	};
 
 	return cmocka_run_group_tests_name("device_suspend", tests, NULL, NULL);
