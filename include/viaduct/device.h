@@ -88,7 +88,7 @@ struct vd_queue_setup {
 
 /* A queue and the memory it is given. The family declares an array of them. */
 struct vd_device_queue {
-	uint16_t size_max; /* the family's: most entries */
+	uint16_t size_max; /* the family's: most entries; a split ring then has a power of two */
 	void *state;       /* the family's: vd_device_queue_state_size() bytes, aligned to 8 */
 	size_t state_size;
 
@@ -149,7 +149,8 @@ struct vd_device {
 
 /* ---- for the family ---- */
 
-/* Private memory for a queue of up to @size_max entries, whatever features are negotiated. */
+/* Private memory for a queue of up to @size_max entries, whatever features are negotiated. 0: no
+ * queue is that large. */
 size_t vd_device_queue_state_size(const struct vd_device_config *config, uint16_t size_max);
 
 /* Make a device. It is the family's memory, and can be attached to one transport at a time.

@@ -54,10 +54,23 @@ static size_t larger(size_t a, size_t b)
 	return a > b ? a : b;
 }
 
+/* A split ring has a power of two of entries. */
+static uint16_t largest_split(uint16_t size_max)
+{
+	uint16_t power = 1;
+
+	while (power <= size_max / 2)
+		power = (uint16_t)(power * 2);
+	return power;
+}
+
 size_t vd_device_queue_state_size(const struct vd_device_config *config, uint16_t size_max)
 {
-	size_t split = vd_vq_dev_state_size(config->split, size_max, worst_features());
+	size_t split;
 
+	if (size_max == 0 || size_max > VD_RING_SIZE_MAX)
+		return 0;
+	split = vd_vq_dev_state_size(config->split, largest_split(size_max), worst_features());
 	if (config->packed == NULL)
 		return split;
 	return larger(split, vd_vq_dev_state_size(config->packed, size_max, worst_features()));

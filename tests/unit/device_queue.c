@@ -537,6 +537,39 @@ static void a_queue_that_is_broken_from_the_start_needs_a_reset(void **state)
 	virtio_rig_close(&rig);
 }
 
+/* A split queue then has the next lower power of two. */
+static void a_queue_may_have_any_size_max(void **state)
+{
+	(void)state;
+	for (uint16_t most = 1; most <= 130; most++) {
+		uint16_t power = 1;
+
+		while (power * 2 <= most)
+			power = (uint16_t)(power * 2);
+		for (unsigned layout = 0; layout < 2; layout++) {
+			virtio_rig_init(&rig);
+			rig.queues[1].size_max = most;
+			virtio_rig_attach(&rig, VD_F_TRANSPORT_MASK);
+			virtio_rig_start(&rig, layouts[layout] | IN_ORDER);
+			virtio_rig_enable(&rig, 1, layout == 0 ? power : most);
+			virtio_rig_offer(&rig, 1);
+			(void)virtio_rig_kick(&rig, 1);
+			assert_int_equal(virtio_rig_take(&rig, 1), 1);
+			virtio_rig_close(&rig);
+		}
+	}
+}
+
+static void no_queue_is_larger_than_a_ring_can_be(void **state)
+{
+	struct vd_device_config both = {.split = &vd_split_dev, .packed = &vd_packed_dev};
+
+	(void)state;
+	assert_int_not_equal(vd_device_queue_state_size(&both, 32768), 0);
+	assert_int_equal(vd_device_queue_state_size(&both, 32769), 0);
+	assert_int_equal(vd_device_queue_state_size(&both, UINT16_MAX), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -562,6 +595,8 @@ int main(void)
 		cmocka_unit_test(what_is_there_already_is_served_when_a_queue_is_enabled),
 		cmocka_unit_test(a_transport_may_take_its_time_with_that),
 		cmocka_unit_test(a_queue_that_is_broken_from_the_start_needs_a_reset),
+		cmocka_unit_test(a_queue_may_have_any_size_max),
+		cmocka_unit_test(no_queue_is_larger_than_a_ring_can_be),
 	};
 
 	return cmocka_run_group_tests_name("device_queue", tests, NULL, NULL);
