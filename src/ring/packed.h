@@ -42,6 +42,14 @@ static inline uint16_t vd_packed_back(uint16_t position, uint16_t n, uint16_t si
 	return (uint16_t)((slot - n) | wrap);
 }
 
+/* How many slots lie between two positions that are a lap apart at most. */
+static inline uint16_t vd_packed_distance(uint16_t from, uint16_t to, uint16_t size)
+{
+	uint32_t lap = vd_packed_wrap(from) != vd_packed_wrap(to) ? size : 0;
+
+	return (uint16_t)(vd_packed_slot(to) + lap - vd_packed_slot(from));
+}
+
 /* The AVAIL and USED bits of a descriptor made available at @position. */
 static inline uint16_t vd_packed_avail_flags(uint16_t position)
 {

@@ -124,17 +124,18 @@ static inline int walk_first(struct vd_vq_dev *vq, uint16_t flags, struct vd_cha
 }
 
 /* The list that a predecessor had popped, from the journal: the ring may hold something else there
- * by now. */
+ * by now. All of them together take the slots that the position that was taken over says. */
 static int walk_again(struct vd_vq_dev *vq, struct vd_chain *chain)
 {
 	const struct vd_journal_ops *ops = vq->journal->ops;
+	uint16_t popped = vd_packed_distance(vq->shown, vq->avail, vq->size);
 	uint16_t n = 0;
 	struct vd_walk walk;
 	struct vd_desc desc;
 
 	vd_walk_begin(&walk, vq, chain);
 	while (ops->replay_descriptor(vq->journal, chain->entry, n, &desc)) {
-		if (n == vq->size - vq->outstanding)
+		if (n == popped - vq->outstanding)
 			return vd_vq_dev_fail(vq, VD_FAULT_RING_FULL, n + 1u, n, 0);
 		if (walk_desc(&walk, &desc, n, n) != 0)
 			return -VD_EPROTO;

@@ -170,10 +170,11 @@ static inline int pop_head(struct vd_vq_dev *vq, uint16_t head, struct vd_chain 
 	return got;
 }
 
-/* The buffer that a predecessor had popped; its entry in the journal is its head. */
+/* The buffer that a predecessor had popped; its entry in the journal is its head. There are as many
+ * of them as the position that was taken over says. */
 static int pop_again(struct vd_vq_dev *vq, struct vd_chain *chain)
 {
-	if (vq->outstanding == vq->size)
+	if (vq->outstanding == (uint16_t)(vq->avail - vq->shown))
 		return vd_vq_dev_fail(vq, VD_FAULT_RING_FULL, 1, 0, 0);
 	return pop_head(vq, chain->entry, chain);
 }

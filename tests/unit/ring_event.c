@@ -102,6 +102,7 @@ static void packed_positions_go_forward_and_back(void **state)
 
 				assert_int_equal(vd_packed_forward(from, (uint16_t)n, size), to);
 				assert_int_equal(vd_packed_back(to, (uint16_t)n, size), from);
+				assert_int_equal(vd_packed_distance(from, to, size), n);
 			}
 	}
 }

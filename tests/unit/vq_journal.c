@@ -135,14 +135,30 @@ static const struct vd_journal_ops mock_ops = {
 	.replay_descriptor = mock_replay_descriptor,
 };
 
-static void open_rig(void **state, uint16_t size, uint64_t features)
+/* A queue of which a predecessor had taken @popped entries. */
+static void open_rig_after(void **state, uint16_t size, uint64_t features, uint16_t popped)
 {
+	const struct variant *variant = *state;
+	const struct peer_ring ring = {.packed = variant->packed, .size = size};
+	struct vd_ring_position position = {.avail = popped};
+
+	if (variant->packed)
+		position = (struct vd_ring_position){peer_position(&ring, popped),
+						     peer_position(&ring, 0)};
 	mock = (struct mock){.journal = {.ops = &mock_ops}};
-	dev_rig_open(&rig, *state,
-		     &(struct rig_options){
-			     .size = size, .features = features, .journal = &mock.journal});
+	dev_rig_open(&rig, variant,
+		     &(struct rig_options){.size = size,
+					   .features = features,
+					   .position = &position,
+					   .journal = &mock.journal});
+	rig.driver.avail = popped;
 	for (unsigned i = 0; i < 8; i++)
 		chains[i] = (struct vd_chain){.iov = iov[i], .iov_max = 4};
+}
+
+static void open_rig(void **state, uint16_t size, uint64_t features)
+{
+	open_rig_after(state, size, features, 0);
 }
 
 static uint16_t offer(unsigned count)
@@ -380,13 +396,13 @@ static void what_does_not_fit_is_done_again_all_the_same(void **state)
 
 static void split_heads_of_a_record_are_checked(void **state)
 {
-	open_rig(state, 4, 0);
+	open_rig_after(state, 4, 0, 4);
 	mock.again[0] = 4;
 	mock.n_again = 1;
 	dev_rig_expect_broken(&rig, VD_FAULT_HEAD_RANGE, 4, 4, 0);
 	dev_rig_close(&rig);
 
-	open_rig(state, 4, 0);
+	open_rig_after(state, 4, 0, 4);
 	mock.again[0] = 2;
 	mock.again[1] = 2;
 	mock.n_again = 2;
@@ -404,10 +420,9 @@ static void a_record_without_an_end_breaks_the_queue(void **state)
 		unsigned pops = 0;
 		int got;
 
-		open_rig(state, 4, features[f]);
+		open_rig_after(state, 4, features[f], 4);
 		remember_one(rig_in(RIG_LOW, 11));
 		mock.endless = true;
-		offer(1);
 		while ((got = vd_vq_dev_pop(&rig.vq, &chains[0])) == 1 && pops < 100) {
 			push(0);
 			pops++;
@@ -419,27 +434,51 @@ static void a_record_without_an_end_breaks_the_queue(void **state)
 	}
 }
 
+/* Used can't get ahead of available: the position would be one that nobody can go on from. */
+static void a_record_of_more_than_was_popped_breaks_the_queue(void **state)
+{
+	static const uint64_t features[] = {0, IN_ORDER};
+
+	for (size_t f = 0; f < 2; f++)
+		for (uint16_t popped = 0; popped < 3; popped++) {
+			open_rig_after(state, 4, features[f], popped);
+			remember_one(rig_in(RIG_LOW, 11));
+			mock.n_again = 3;
+			mock.again[1] = 1;
+			mock.again[2] = 2;
+			for (unsigned i = 0; i < popped; i++) {
+				pop(i);
+				push(i);
+				vd_vq_dev_publish(&rig.vq);
+			}
+			dev_rig_expect_broken(&rig, VD_FAULT_RING_FULL, 1, 0, 0);
+			rig.config.position = vd_vq_dev_position(&rig.vq);
+			assert_int_equal(vd_vq_dev_init(&rig.vq, &rig.config), 0);
+			dev_rig_close(&rig);
+		}
+}
+
 static void packed_descriptors_of_a_record_are_checked(void **state)
 {
-	open_rig(state, 4, 0);
+	open_rig_after(state, 4, 0, 4);
 	mock.n_again = 1;
 	mock.again[0] = 3;
 	dev_rig_expect_broken(&rig, VD_FAULT_VU_INFLIGHT, 0, 3, 0);
 	dev_rig_close(&rig);
 
-	open_rig(state, 4, 0);
+	open_rig_after(state, 4, 0, 4);
 	mock.n_again = 1;
 	mock.n_desc = 5;
 	dev_rig_expect_broken(&rig, VD_FAULT_RING_FULL, 5, 4, 0);
 	dev_rig_close(&rig);
 
-	open_rig(state, 4, 0);
+	open_rig_after(state, 4, 0, 4);
 	mock.n_again = 1;
 	remember_one(rig_in(RIG_HOLE, 8));
 	dev_rig_expect_broken(&rig, VD_FAULT_ADDRESS, RIG_HOLE, 8, 0);
 	dev_rig_close(&rig);
 
-	open_rig(state, 4, INDIRECT);
+	open_rig_after(state, 4, INDIRECT, 4);
 	mock.n_again = 1;
 	mock.n_desc = 2;
 	mock.desc[0] = (struct vd_desc){.addr = RIG_LOW, .len = 16};
@@ -450,7 +489,7 @@ static void packed_descriptors_of_a_record_are_checked(void **state)
 
 static void packed_lists_and_tables_of_a_record_are_done_again(void **state)
 {
-	open_rig(state, 4, INDIRECT);
+	open_rig_after(state, 4, INDIRECT, 4);
 	mock.n_again = 2;
 	mock.n_desc = 2;
 	mock.desc[0] = (struct vd_desc){.addr = RIG_NEXT, .len = 7, .link = 99};
@@ -485,6 +524,7 @@ int main(void)
 		ON_ALL(what_does_not_fit_is_done_again_all_the_same),
 		ON_SPLIT(split_heads_of_a_record_are_checked),
 		ON_ALL(a_record_without_an_end_breaks_the_queue),
+		ON_ALL(a_record_of_more_than_was_popped_breaks_the_queue),
 		ON_PACKED(packed_descriptors_of_a_record_are_checked),
 		ON_PACKED(packed_lists_and_tables_of_a_record_are_done_again),
 	};
