@@ -107,8 +107,13 @@ struct vd_rpmsg_channel {
 
 /* What happens on a link, for its owner. All optional. */
 struct vd_rpmsg_events {
-	/* The peer is there, or gone. Endpoints stay; messages held are void when it is gone. */
+	/* The peer is there, or gone. Endpoints stay; messages held are void when this returns. */
 	void (*link_changed)(struct vd_rpmsg *link, bool up);
+	/*
+	 * The link is about to be suspended, or the memory it lives in to be mapped elsewhere.
+	 * Messages held and buffers composed in are void when this returns: copy what is needed.
+	 */
+	void (*pausing)(struct vd_rpmsg *link);
 	/* The peer announced a channel, or took it back. */
 	void (*channel)(struct vd_rpmsg *link, const struct vd_rpmsg_channel *channel,
 			bool created);

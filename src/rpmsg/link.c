@@ -70,6 +70,8 @@ void vd_rpmsg_link_down(struct vd_rpmsg *link)
 
 void vd_rpmsg_link_pause(struct vd_rpmsg *link)
 {
+	if (link->up && link->events != NULL && link->events->pausing != NULL)
+		link->events->pausing(link);
 	link->paused = link->up;
 	link->up = false;
 	link->epoch++;

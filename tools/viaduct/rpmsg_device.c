@@ -8,11 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct vt_service_kind *const service_kinds[] = {
-	&vt_service_echo, &vt_service_sink,   &vt_service_source,
-	&vt_service_tty,  &vt_service_sample, NULL,
-};
-
 /* Messages that may wait for a service that can't deal with them yet, over all services. */
 #define PLACES 256
 
@@ -35,68 +30,7 @@ static struct rpmsg *rpmsg_of_link(struct vd_rpmsg *link)
 	return (struct rpmsg *)vd_rpmsg_remote_of(link);
 }
 
-/* ---- messages that wait ---- */
-
-static bool release(struct vt_service *service, const struct vd_rpmsg_msg *msg)
-{
-	int err = vd_rpmsg_release(msg);
-
-	if (err == 1)
-		rpmsg_of_link(service->link)->stalled = true;
-	return err >= 0;
-}
-
-enum vd_rpmsg_verdict vt_service_wait(struct vt_service *service, const struct vd_rpmsg_msg *msg)
-{
-	struct vt_waiting *place = &service->waiting[(service->first_waiting + service->n_waiting) %
-						     service->n_places];
-	void *copy = msg->in_place ? NULL : malloc(msg->len > 0 ? msg->len : 1);
-
-	if (service->n_waiting == service->n_places || (!msg->in_place && copy == NULL)) {
-		free(copy);
-		service->dropped++;
-		vt_report(&service->device->report, "dropped",
-			  json_pack("{s:s}", "service", service->name),
-			  "%s: no room for a message of %u bytes; it is lost", service->name,
-			  msg->len);
-		return VD_RPMSG_RELEASE;
-	}
-	*place = (struct vt_waiting){.msg = *msg, .copy = copy};
-	if (copy != NULL) {
-		memcpy(copy, msg->data, msg->len);
-		place->msg.data = copy;
-	}
-	service->n_waiting++;
-	return copy == NULL ? VD_RPMSG_HOLD : VD_RPMSG_RELEASE;
-}
-
-static void forget_first(struct vt_service *service)
-{
-	struct vt_waiting *place = &service->waiting[service->first_waiting];
-
-	if (place->copy == NULL)
-		(void)release(service, &place->msg);
-	free(place->copy);
-	service->first_waiting = (service->first_waiting + 1) % service->n_places;
-	service->n_waiting--;
-}
-
-void vt_service_retry(struct vt_service *service)
-{
-	while (service->n_waiting > 0 &&
-	       service->kind->retry(service, &service->waiting[service->first_waiting].msg))
-		forget_first(service);
-}
-
-int vt_service_send(struct vt_service *service, uint32_t dst, const void *data, uint32_t len)
-{
-	int err = vd_rpmsg_trysendto(&service->ept, data, len, dst);
-
-	service->sent += err == 0;
-	return err;
-}
-
-/* Go on as if the driver had notified us. */
+/* Messages had to stop and can go on: act as if the driver had notified us. */
 static void settle(struct rpmsg *rpmsg)
 {
 	while (rpmsg->stalled) {
@@ -130,11 +64,19 @@ static void link_changed(struct vd_rpmsg *link, bool up)
 	for (unsigned i = 0; i < rpmsg->n_services; i++) {
 		struct vt_service *service = rpmsg->services[i];
 
-		while (!up && service->n_waiting > 0)
-			forget_first(service);
+		if (!up)
+			vt_service_forget(service);
 		if (service->kind->link_changed != NULL)
 			service->kind->link_changed(service, up);
 	}
+}
+
+static void pausing(struct vd_rpmsg *link)
+{
+	struct rpmsg *rpmsg = rpmsg_of_link(link);
+
+	for (unsigned i = 0; i < rpmsg->n_services; i++)
+		vt_service_keep_copies(rpmsg->services[i]);
 }
 
 static void writable(struct vd_rpmsg *link)
@@ -179,81 +121,13 @@ static void fault(struct vd_rpmsg *link, const struct vd_fault *fault)
 
 static const struct vd_rpmsg_events events = {
 	.link_changed = link_changed,
+	.pausing = pausing,
 	.channel = channel,
 	.writable = writable,
 	.fault = fault,
 };
 
-/* ---- SPEC ---- */
-
-static const struct vt_service_kind *find_kind(const char *name, size_t length)
-{
-	for (size_t i = 0; service_kinds[i] != NULL; i++)
-		if (strlen(service_kinds[i]->name) == length &&
-		    strncmp(service_kinds[i]->name, name, length) == 0)
-			return service_kinds[i];
-	return NULL;
-}
-
-static int bad_service(const char *text)
-{
-	vt_error("'service=%s' should be service=KIND[:NAME][@ADDR], with one of the kinds that "
-		 "`viaduct device --help` lists, a name of at most %d bytes, and an address",
-		 text, VD_RPMSG_NAME_SIZE - 1);
-	return -EINVAL;
-}
-
-/* What of @text is a name; the rest, behind a colon, is arguments. */
-static bool is_arguments(const char *text)
-{
-	return strncmp(text, "exec=", 5) == 0 || strncmp(text, "link=", 5) == 0;
-}
-
-/* "[NAME][@ADDR]", behind the kind. */
-static bool parse_name(struct vt_service *service, char *text)
-{
-	char *at = strchr(text, '@');
-	uint64_t addr;
-
-	if (at != NULL) {
-		if (!vt_spec_number(at + 1, 0, VD_RPMSG_ADDR_ANY - 1, &addr) ||
-		    addr == VD_RPMSG_NS_ADDR)
-			return false;
-		service->addr = (uint32_t)addr;
-		*at = '\0';
-	}
-	if (strlen(text) >= sizeof(service->name))
-		return false;
-	if (*text != '\0')
-		strcpy(service->name, text);
-	return true;
-}
-
-/* "KIND[:NAME][@ADDR][:ARGUMENTS]" */
-static int parse_service(struct vt_service *service, char *text, char **arguments)
-{
-	size_t length = strcspn(text, ":@");
-	char *rest = text + length;
-	char saved[256];
-
-	snprintf(saved, sizeof(saved), "%s", text);
-	service->kind = find_kind(text, length);
-	service->addr = VD_RPMSG_ADDR_ANY;
-	*arguments = NULL;
-	if (service->kind == NULL)
-		return bad_service(saved);
-	strcpy(service->name, service->kind->channel);
-	if (*rest == ':')
-		*rest++ = '\0';
-	if (is_arguments(rest)) {
-		*arguments = rest;
-		return 0;
-	}
-	*arguments = strchr(rest, ':');
-	if (*arguments != NULL)
-		*(*arguments)++ = '\0';
-	return parse_name(service, rest) ? 0 : bad_service(saved);
-}
+/* ---- services ---- */
 
 static int open_service(struct vt_service *service, const char *arguments)
 {
@@ -293,62 +167,13 @@ static int add_service(struct rpmsg *rpmsg, char *text)
 	rpmsg->services[rpmsg->n_services++] = service;
 	service->device = rpmsg->device;
 	service->link = &rpmsg->remote.link;
+	service->stalled = &rpmsg->stalled;
 	service->n_places = PLACES;
 	service->waiting = calloc(PLACES, sizeof(*service->waiting));
 	if (service->waiting == NULL)
 		return -ENOMEM;
-	err = parse_service(service, text, &arguments);
+	err = vt_rpmsg_parse_service(service, text, &arguments);
 	return err == 0 ? open_service(service, arguments) : err;
-}
-
-static bool feature_bit(const char *name, uint64_t features, uint64_t *bit)
-{
-	for (unsigned i = 0; name != NULL && i < 64; i++) {
-		const char *known = vd_feature_name(&vd_rpmsg_type, i);
-
-		if ((features & VD_BIT(i)) && known != NULL && strcmp(known, name) == 0) {
-			*bit = VD_BIT(i);
-			return true;
-		}
-	}
-	return false;
-}
-
-static int bad_option(const struct vt_spec_option *option, const char *should)
-{
-	vt_error("rpmsg: '%s%s%s' should be %s", option->key, option->value != NULL ? "=" : "",
-		 option->value != NULL ? option->value : "", should);
-	return -EINVAL;
-}
-
-/* Options that shape the device; services come later, when it exists. */
-static int parse_option(struct vd_rpmsg_remote_config *config, const struct vt_spec_option *option)
-{
-	uint64_t value;
-
-	if (strcmp(option->key, "service") == 0)
-		return option->value != NULL ? 0 : bad_option(option, "service=KIND[:NAME][@ADDR]");
-	if (strcmp(option->key, "off") == 0) {
-		if (!feature_bit(option->value, config->features, &value))
-			return bad_option(option, "off=FEATURE, such as off=RING_PACKED");
-		config->features &= ~value;
-		return 0;
-	}
-	if (strcmp(option->key, "size") == 0) {
-		if (!vt_spec_number(option->value, VD_RPMSG_HEADER_SIZE + 1, 65536, &value))
-			return bad_option(option, "size=BYTES, from 17 to 65536");
-		config->h2r_size = (uint32_t)value;
-		config->r2h_size = (uint32_t)value;
-		config->link.max_payload = (uint32_t)value;
-		return 0;
-	}
-	if (strcmp(option->key, "spin") == 0) {
-		if (!vt_spec_number(option->value, 0, UINT16_MAX, &value))
-			return bad_option(option, "spin=TIMES, from 0 to 65535");
-		config->idle_polls = (uint16_t)value;
-		return 0;
-	}
-	return bad_option(option, "service=, off=, size= or spin=");
 }
 
 /* ---- the device ---- */
@@ -386,7 +211,7 @@ static int build(struct rpmsg *rpmsg, const struct vt_spec *spec)
 	config.queue_size = QUEUE_SIZE;
 	config.n_held = PLACES;
 	for (unsigned i = 0; err == 0 && i < spec->n_options; i++)
-		err = parse_option(&config, &spec->options[i]);
+		err = vt_rpmsg_parse_option(&config, &spec->options[i]);
 	if (err == 0)
 		err = init_remote(rpmsg, &config);
 	if (err == 0)

@@ -45,7 +45,8 @@ struct vt_service {
 	struct vd_rpmsg *link;
 	char name[VD_RPMSG_NAME_SIZE];
 	uint32_t addr;
-	void *state; /* the kind's own; freed with the service */
+	void *state;   /* the kind's own; freed with the service */
+	bool *stalled; /* set when reception stopped for want of places, and can go on */
 
 	struct vt_waiting *waiting; /* a ring of @n_places */
 	unsigned n_places;
@@ -56,6 +57,9 @@ struct vt_service {
 	uint64_t sent;
 	uint64_t dropped;
 };
+
+/* Every kind there is; ends with NULL. */
+extern const struct vt_service_kind *const vt_service_kinds[];
 
 extern const struct vt_service_kind vt_service_echo;
 extern const struct vt_service_kind vt_service_sink;
@@ -72,11 +76,28 @@ enum vd_rpmsg_verdict vt_service_wait(struct vt_service *service, const struct v
 /* Deal with those that wait, oldest first, as long as retry() does. */
 void vt_service_retry(struct vt_service *service);
 
+/* Those that wait are void. */
+void vt_service_forget(struct vt_service *service);
+
+/* Those that wait in place are about to be void: keep copies of them. */
+void vt_service_keep_copies(struct vt_service *service);
+
 /* Send, counting. What vd_rpmsg_trysendto() returns. */
 int vt_service_send(struct vt_service *service, uint32_t dst, const void *data, uint32_t len);
 
 /* Messages had to stop for want of places and can go on: to be called last by whatever runs outside
  * of a callback of the link. */
 void vt_service_settle(struct vt_service *service);
+
+/* ---- the rpmsg part of a SPEC: rpmsg_spec.c ---- */
+
+/* Read an option that shapes the device. 0, or says what is wrong and returns a negative errno.
+ * service= is only looked at: services are made when the device exists. */
+int vt_rpmsg_parse_option(struct vd_rpmsg_remote_config *config,
+			  const struct vt_spec_option *option);
+
+/* Read "KIND[:NAME][@ADDR][:ARGUMENTS]" into kind, name and addr, cutting up @text; *@arguments is
+ * what is left for the kind, or NULL. Errors likewise. */
+int vt_rpmsg_parse_service(struct vt_service *service, char *text, char **arguments);
 
 #endif /* VIADUCT_SERVICE_H */
