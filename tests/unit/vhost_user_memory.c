@@ -431,6 +431,7 @@ static void more_memory_is_added_while_queues_run(void **state)
 
 	(void)state;
 	vu_rig_run(&rig, version_1, protocol, 2, 16);
+	vu_rig_expect_works(&rig, 0, 1);
 	assert_int_equal(fe_region_make(&rig.fe, PAGE), 1);
 	far = (uint32_t *)(void *)rig.fe.regions[1].local;
 	far[0] = 5;
@@ -509,6 +510,7 @@ static void a_device_that_can_not_pause_needs_a_reset(void **state)
 {
 	(void)state;
 	vu_rig_run(&rig, version_1, protocol, 2, 16);
+	vu_rig_expect_works(&rig, 0, 1);
 	rig.worker.suspend_result = -VD_EBUSY;
 	assert_int_equal(fe_share(&rig.fe), 0);
 	vu_rig_expect_alive(&rig);
