@@ -94,8 +94,8 @@ struct vd_vq_dev {
 	uint16_t shown;       /* `used` as of the last publication */
 	uint16_t pushed;      /* entries `used` passed since then */
 	uint16_t moved;       /* entries `shown` passed since the last decision to notify */
-	uint16_t outstanding; /* popped and not yet shown as used, so that the driver can't make
-				 them available again; split: buffers, packed: ring slots */
+	uint16_t outstanding; /* popped here and not yet shown as used; split: buffers, packed: ring
+				 slots */
 	uint16_t seq;         /* buffers popped so far */
 	uint16_t order_seq;   /* in order: seq of the oldest buffer not given back, ... */
 	uint16_t order_slot;  /* ... and its place in `order` */

@@ -85,11 +85,18 @@ static int fetch(struct vd_vq_dev *vq, uint16_t at, struct vd_desc *desc)
 	return 0;
 }
 
+/* Slots of buffers that are popped, here or by a predecessor, and that the driver can't know to be
+ * used. */
+static inline uint16_t popped(const struct vd_vq_dev *vq)
+{
+	return vd_packed_distance(vq->shown, vq->avail, vq->size);
+}
+
 /* Collect the list that begins with @desc at vq->avail. 1, -VD_E2BIG or -VD_EPROTO. */
 static int walk_list(struct vd_vq_dev *vq, struct vd_desc *desc, struct vd_chain *chain)
 {
 	uint16_t at = vq->avail;
-	uint16_t most = (uint16_t)(vq->size - vq->outstanding);
+	uint16_t most = (uint16_t)(vq->size - popped(vq));
 	struct vd_walk walk;
 
 	vd_walk_begin(&walk, vq, chain);
@@ -115,7 +122,7 @@ static inline int walk_first(struct vd_vq_dev *vq, uint16_t flags, struct vd_cha
 
 	decode(&slots(vq)[vd_packed_slot(vq->avail)], vq->swap, &desc);
 	desc.flags = flags;
-	if (vd_unlikely(vq->outstanding == vq->size || vq->journal != NULL ||
+	if (vd_unlikely(popped(vq) == vq->size || vq->journal != NULL ||
 			!vd_walk_plain(vq, &desc, chain)))
 		return walk_list(vq, &desc, chain);
 	chain->id = desc.link;
@@ -128,14 +135,14 @@ static inline int walk_first(struct vd_vq_dev *vq, uint16_t flags, struct vd_cha
 static int walk_again(struct vd_vq_dev *vq, struct vd_chain *chain)
 {
 	const struct vd_journal_ops *ops = vq->journal->ops;
-	uint16_t popped = vd_packed_distance(vq->shown, vq->avail, vq->size);
+	uint16_t most = (uint16_t)(popped(vq) - vq->outstanding);
 	uint16_t n = 0;
 	struct vd_walk walk;
 	struct vd_desc desc;
 
 	vd_walk_begin(&walk, vq, chain);
 	while (ops->replay_descriptor(vq->journal, chain->entry, n, &desc)) {
-		if (n == popped - vq->outstanding)
+		if (n == most)
 			return vd_vq_dev_fail(vq, VD_FAULT_RING_FULL, n + 1u, n, 0);
 		if (walk_desc(&walk, &desc, n, n) != 0)
 			return -VD_EPROTO;

@@ -134,12 +134,18 @@ static int walk_chain(struct vd_vq_dev *vq, uint16_t head, struct vd_desc desc,
 	return vd_vq_dev_fail(vq, VD_FAULT_CHAIN_LONG, vq->size, 0, 0);
 }
 
+/* Buffers that are popped, here or by a predecessor, and that the driver can't know to be used. */
+static uint16_t popped(const struct vd_vq_dev *vq)
+{
+	return (uint16_t)(vq->avail - vq->shown);
+}
+
 /* Look how far the driver has come. Returns whether there is something new, or an error. */
 static int refresh(struct vd_vq_dev *vq)
 {
 	uint16_t idx = vd_load16_acquire(&avail(vq)->idx, vq->swap); /* A */
 	uint16_t ahead = (uint16_t)(idx - vq->avail);
-	uint16_t most = (uint16_t)(vq->size - vq->outstanding);
+	uint16_t most = (uint16_t)(vq->size - popped(vq));
 
 	/* A driver has as many descriptors as the queue has entries, and each buffer holds at least
 	 * one of them. */
@@ -174,7 +180,7 @@ static inline int pop_head(struct vd_vq_dev *vq, uint16_t head, struct vd_chain 
  * of them as the position that was taken over says. */
 static int pop_again(struct vd_vq_dev *vq, struct vd_chain *chain)
 {
-	if (vq->outstanding == (uint16_t)(vq->avail - vq->shown))
+	if (vq->outstanding == popped(vq))
 		return vd_vq_dev_fail(vq, VD_FAULT_RING_FULL, 1, 0, 0);
 	return pop_head(vq, chain->entry, chain);
 }

@@ -342,6 +342,31 @@ static void a_driver_can_not_have_back_what_is_not_published(void **state)
 	dev_rig_close(&rig);
 }
 
+/* What a predecessor took and nobody does again: the driver has not got it back. */
+static void a_driver_can_not_have_back_what_was_lost(void **state)
+{
+	bool packed = ((const struct variant *)*state)->packed;
+
+	open_rig(state, 4, 0);
+	for (unsigned i = 0; i < 3; i++)
+		offer(1);
+	assert_int_equal(vd_vq_dev_pop_many(&rig.vq, chains, 3), 3);
+	rig.config.position = vd_vq_dev_position(&rig.vq);
+	assert_int_equal(vd_vq_dev_init(&rig.vq, &rig.config), 0);
+	offer(1);
+	assert_int_equal(vd_vq_dev_pop(&rig.vq, &chains[0]), 1);
+	if (packed) {
+		peer_driver_offer_slot(&rig.driver, rig_in(RIG_LOW, 1));
+		dev_rig_expect_broken(&rig, VD_FAULT_RING_FULL, 1, 0, 0);
+	} else {
+		peer_driver_set_index(&rig.driver, 5);
+		dev_rig_expect_broken(&rig, VD_FAULT_AVAIL_JUMP, 4, 5, 0);
+	}
+	rig.config.position = vd_vq_dev_position(&rig.vq);
+	assert_int_equal(vd_vq_dev_init(&rig.vq, &rig.config), 0);
+	dev_rig_close(&rig);
+}
+
 /* ---- not missing a notification ---- */
 
 /* The driver wants to hear of everything, or (EVENT_IDX) of the next it has not seen. */
@@ -535,6 +560,7 @@ int main(void)
 		ON_ALL(what_was_put_back_can_be_mixed_with_pushes),
 		ON_ALL(what_was_not_popped_is_not_pushed),
 		ON_ALL(a_driver_can_not_have_back_what_is_not_published),
+		ON_ALL(a_driver_can_not_have_back_what_was_lost),
 		ON_ALL(nothing_published_is_nothing_to_notify),
 		ON_ALL(what_is_published_after_asking_is_asked_about_again),
 		ON_ALL(what_is_pushed_is_not_told_before_it_is_published),
