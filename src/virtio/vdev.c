@@ -92,9 +92,12 @@ int vd_vdev_finalize_features(struct vd_vdev *vdev)
 
 void vd_vdev_queue_notified(struct vd_vdev *vdev, uint16_t index)
 {
-	struct vd_vdev_vq *queue = &vdev->queues[index];
+	struct vd_vdev_vq *queue;
 
-	if (index < vdev->n_queues && queue->request.callback != NULL)
+	if (index >= vdev->n_queues)
+		return;
+	queue = &vdev->queues[index];
+	if (queue->request.callback != NULL)
 		queue->request.callback(queue);
 }
 

@@ -593,6 +593,18 @@ static void a_callback_may_take_the_driver_off(void **state)
 	vd_vdev_all_notified(&device[0].vdev);
 }
 
+static void a_notification_that_comes_too_late_finds_no_queue(void **state)
+{
+	(void)state;
+	driver[0].n_queues = 3;
+	add_driver(0);
+	vd_vdev_queue_notified(&device[0].vdev, 1);
+	add_device(0);
+	vd_bus_unbind(&device[0].vdev);
+	vd_vdev_queue_notified(&device[0].vdev, 1);
+	assert_int_equal(driver[0].n_callbacks, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -623,6 +635,7 @@ int main(void)
 		TEST(a_driver_may_recover_from_its_callback),
 		TEST(notifications_reach_the_queue_they_are_for),
 		TEST(a_callback_may_take_the_driver_off),
+		TEST(a_notification_that_comes_too_late_finds_no_queue),
 	};
 
 	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);
