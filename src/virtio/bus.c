@@ -61,13 +61,15 @@ static int acknowledge(struct vd_vdev *vdev)
 
 static int attach(struct vd_vdev *vdev, struct vd_driver *driver)
 {
+	bool lost = vdev->failed || (vdev->ops->get_status(vdev) & VD_STATUS_NEEDS_RESET);
 	int err;
 
 	/* After FAILED comes a reset before anything else (2.1.1). */
-	err = vdev->failed ? acknowledge(vdev) : 0;
+	err = lost ? acknowledge(vdev) : 0;
 	if (err != 0)
 		return err;
 	vdev->failed = false;
+	vdev->config_pending = false; /* what changed before is no news to this driver */
 	vdev->fault = (struct vd_fault){0};
 	vdev->driver = driver;
 	err = probe(vdev, driver);

@@ -605,6 +605,24 @@ static void a_notification_that_comes_too_late_finds_no_queue(void **state)
 	assert_int_equal(driver[0].n_callbacks, 0);
 }
 
+/* A device may ask for a reset while nobody has it. */
+static void a_device_that_needs_a_reset_is_reset_before_it_is_bound(void **state)
+{
+	(void)state;
+	add_device(0);
+	needs_reset(0);
+	fake_forget();
+	add_driver(0);
+	assert_memory_equal(fake_log, "reset S:1 S:3", 13);
+	expect_bound(0, &driver[0]);
+	/* Of what it said before it was reset nothing is passed on. */
+	assert_null(strstr(fake_log, "config"));
+	vd_bus_unbind(&device[0].vdev);
+	needs_reset(0);
+	assert_int_equal(vd_vdev_recover(&device[0].vdev), 0);
+	expect_bound(0, &driver[0]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -636,6 +654,7 @@ int main(void)
 		TEST(notifications_reach_the_queue_they_are_for),
 		TEST(a_callback_may_take_the_driver_off),
 		TEST(a_notification_that_comes_too_late_finds_no_queue),
+		TEST(a_device_that_needs_a_reset_is_reset_before_it_is_bound),
 	};
 
 	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);
