@@ -174,7 +174,8 @@ void vd_bus_remove_device(struct vd_bus *bus, struct vd_vdev *vdev);
 
 /*
  * Register a driver: every device on the bus that matches and has none is probed.
- * -VD_EBUSY: one of that name is registered. -VD_EINVAL: no ids, probe or remove.
+ * -VD_EBUSY: one of that name is registered. -VD_EINVAL: no name, ids, probe or remove, or a
+ * feature bit that can't be.
  */
 int vd_bus_add_driver(struct vd_bus *bus, struct vd_driver *driver);
 
@@ -182,7 +183,8 @@ int vd_bus_add_driver(struct vd_bus *bus, struct vd_driver *driver);
 void vd_bus_remove_driver(struct vd_bus *bus, struct vd_driver *driver);
 
 /* Bind a device without a driver to a matching one, as when a probe failed for a reason that is
- * gone. -VD_ENODEV: no driver matches. Otherwise what the last probe returned. */
+ * gone. -VD_ENODEV: no driver matches. -VD_EBUSY: it has one. Otherwise what the last probe
+ * returned. */
 int vd_bus_bind(struct vd_vdev *vdev);
 
 /* Take the driver off a device that stays. */

@@ -75,6 +75,7 @@ static int attach(struct vd_vdev *vdev, struct vd_driver *driver)
 	err = probe(vdev, driver);
 	if (err != 0) {
 		vdev->driver = NULL;
+		vdev->features = 0;
 		vdev->failed = true;
 		vd_vdev_add_status(vdev, VD_STATUS_FAILED);
 	}
@@ -86,6 +87,8 @@ int vd_bus_bind(struct vd_vdev *vdev)
 {
 	int err = -VD_ENODEV;
 
+	if (vdev->driver != NULL)
+		return -VD_EBUSY;
 	for (struct vd_driver *driver = vdev->bus->drivers; driver != NULL; driver = driver->next) {
 		if (!vd_id_match(driver->ids, vdev->device_id, vdev->vendor_id))
 			continue;
@@ -196,12 +199,26 @@ void vd_bus_remove_device(struct vd_bus *bus, struct vd_vdev *vdev)
 
 /* ---- drivers ---- */
 
+static bool are_bits(const uint8_t *bits, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (bits == NULL || bits[i] >= 64)
+			return false;
+	return true;
+}
+
+static bool is_whole(const struct vd_driver *driver)
+{
+	return driver->name != NULL && driver->ids != NULL && driver->probe != NULL &&
+	       driver->remove != NULL && are_bits(driver->features, driver->n_features) &&
+	       are_bits(driver->legacy_features, driver->n_legacy_features);
+}
+
 int vd_bus_add_driver(struct vd_bus *bus, struct vd_driver *driver)
 {
 	struct vd_driver **end = &bus->drivers;
 
-	if (driver->name == NULL || driver->ids == NULL || driver->probe == NULL ||
-	    driver->remove == NULL)
+	if (!is_whole(driver))
 		return -VD_EINVAL;
 	for (; *end != NULL; end = &(*end)->next)
 		if (strcmp((*end)->name, driver->name) == 0)

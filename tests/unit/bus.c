@@ -623,6 +623,42 @@ static void a_device_that_needs_a_reset_is_reset_before_it_is_bound(void **state
 	expect_bound(0, &driver[0]);
 }
 
+static void a_device_that_is_bound_is_not_bound_again(void **state)
+{
+	(void)state;
+	add_driver(0);
+	add_driver(1);
+	add_device(0);
+	fake_forget();
+	assert_int_equal(vd_bus_bind(&device[0].vdev), -VD_EBUSY);
+	fake_expect("");
+	expect_bound(0, &driver[0]);
+}
+
+static void features_of_a_driver_that_failed_are_forgotten(void **state)
+{
+	(void)state;
+	break_probe();
+	add_driver(0);
+	add_device(0);
+	assert_int_equal(device[0].vdev.features, 0);
+}
+
+static void a_driver_that_names_impossible_features_is_refused(void **state)
+{
+	static const uint8_t bad[] = {1, 64};
+
+	(void)state;
+	driver[0].driver.features = bad;
+	driver[0].driver.n_features = 2;
+	assert_int_equal(vd_bus_add_driver(&bus, &driver[0].driver), -VD_EINVAL);
+	driver[1].driver.legacy_features = bad;
+	driver[1].driver.n_legacy_features = 2;
+	assert_int_equal(vd_bus_add_driver(&bus, &driver[1].driver), -VD_EINVAL);
+	driver[2].driver.features = NULL;
+	assert_int_equal(vd_bus_add_driver(&bus, &driver[2].driver), -VD_EINVAL);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -655,6 +691,9 @@ int main(void)
 		TEST(a_callback_may_take_the_driver_off),
 		TEST(a_notification_that_comes_too_late_finds_no_queue),
 		TEST(a_device_that_needs_a_reset_is_reset_before_it_is_bound),
+		TEST(a_device_that_is_bound_is_not_bound_again),
+		TEST(features_of_a_driver_that_failed_are_forgotten),
+		TEST(a_driver_that_names_impossible_features_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);
