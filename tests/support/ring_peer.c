@@ -329,6 +329,30 @@ bool peer_device_next(struct peer_device *device, struct peer_chain *chain)
 	return device->ring.packed ? next_packed(device, chain) : next_split(device, chain);
 }
 
+bool peer_device_skim(struct peer_device *device, uint16_t *id, uint16_t *slots)
+{
+	const struct peer_ring *ring = &device->ring;
+	struct peer_desc desc;
+
+	*slots = 0;
+	if (!ring->packed) {
+		if (peer_get16(ring, ring->mem.driver, 2) == (uint16_t)device->avail)
+			return false;
+		*id = peer_get16(ring, ring->mem.driver, 4 + device->avail++ % ring->size * 2);
+		*slots = 1;
+		return true;
+	}
+	do {
+		desc = peer_get_desc(ring, ring->mem.desc, device->avail % ring->size);
+		if ((desc.flags & (VD_DESC_AVAIL | VD_DESC_USED)) !=
+		    peer_avail_bits(ring, device->avail))
+			return false;
+		device->avail++;
+		*id = desc.link;
+	} while (++*slots < ring->size && (desc.flags & VD_DESC_NEXT));
+	return true;
+}
+
 void peer_device_set_index(struct peer_device *device, uint16_t index)
 {
 	peer_put16(&device->ring, device->ring.mem.device, 2, index);

@@ -126,6 +126,9 @@ void peer_device_init(struct peer_device *device, const struct peer_ring *ring);
 /* The next available buffer, if there is one. */
 bool peer_device_next(struct peer_device *device, struct peer_chain *chain);
 
+/* As peer_device_next(), but nothing is followed, so that any bytes in the ring will do. */
+bool peer_device_skim(struct peer_device *device, uint16_t *id, uint16_t *slots);
+
 /* Use a buffer, or a batch that ends with it: @count entries (packed: slots) in all. */
 void peer_device_use(struct peer_device *device, uint32_t id, uint32_t len, uint16_t count);
 
