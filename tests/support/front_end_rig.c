@@ -110,8 +110,8 @@ void vu_rig_run(struct vu_rig *rig, uint64_t features, uint64_t protocol_feature
 	for (unsigned i = 0; i < n; i++) {
 		assert_int_equal(fe_queue_make(&rig->fe, i, size), 0);
 		assert_int_equal(fe_queue_start(&rig->fe, i), 0);
+		vu_rig_poll(rig);
 	}
-	vu_rig_poll(rig);
 	assert_int_equal(rig->ended, 0);
 }
 

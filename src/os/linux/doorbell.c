@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -11,29 +12,44 @@
 #include <time.h>
 #include <unistd.h>
 
-static enum vd_doorbell_kind kind_of(int fd)
+/* False: of no kind. */
+static bool find_kind(int fd, enum vd_doorbell_kind *kind)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) != 0)
-		return VD_DOORBELL_OTHER;
-	if (S_ISSOCK(st.st_mode))
-		return VD_DOORBELL_SOCKET;
-	/* Anonymous inodes have no type; of those only an eventfd makes a doorbell. */
-	return (st.st_mode & S_IFMT) == 0 ? VD_DOORBELL_EVENTFD : VD_DOORBELL_OTHER;
+		return false;
+	switch (st.st_mode & S_IFMT) {
+	case 0: /* anonymous inodes have no type; of those only an eventfd makes a doorbell */
+		*kind = VD_DOORBELL_EVENTFD;
+		return true;
+	case S_IFSOCK:
+		*kind = VD_DOORBELL_SOCKET;
+		return true;
+	case S_IFIFO:
+		*kind = VD_DOORBELL_PIPE;
+		return true;
+	default:
+		return false;
+	}
 }
 
-void vd_doorbell_set(struct vd_doorbell *bell, int fd)
+int vd_doorbell_set(struct vd_doorbell *bell, int fd)
 {
 	vd_doorbell_close(bell);
 	if (fd < 0)
-		return;
+		return 0;
+	if (!find_kind(fd, &bell->kind)) {
+		close(fd);
+		return -EINVAL;
+	}
 	bell->fd = fd;
-	bell->kind = kind_of(fd);
 	/* A counter at its maximum would block us. The flag belongs to the open file and is thus
-	 * set for the other side too; front ends create theirs with it. */
+	 * set for the other side too; front ends create theirs with it. One that takes it off again
+	 * can make us wait for it: Linux knows no other way to write to an eventfd. */
 	if (bell->kind != VD_DOORBELL_SOCKET)
 		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	return 0;
 }
 
 void vd_doorbell_close(struct vd_doorbell *bell)
@@ -76,17 +92,26 @@ void vd_doorbell_ring(const struct vd_doorbell *bell)
 	(void)n;
 }
 
-void vd_doorbell_drain(const struct vd_doorbell *bell)
+static bool is_closed(int fd)
 {
-	char bytes[512];
-	ssize_t n = 0;
+	struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
 
+	return poll(&pollfd, 1, 0) != 0;
+}
+
+bool vd_doorbell_drain(const struct vd_doorbell *bell)
+{
+	char bytes[4096];
+	ssize_t n;
+
+	if (bell->fd < 0 || bell->kind == VD_DOORBELL_EVENTFD)
+		return bell->fd >= 0;
 	if (bell->kind == VD_DOORBELL_SOCKET)
-		while ((n = recv(bell->fd, bytes, sizeof(bytes), MSG_DONTWAIT)) ==
-		       (ssize_t)sizeof(bytes))
-			;
-	else if (bell->kind == VD_DOORBELL_OTHER)
-		while ((n = read(bell->fd, bytes, sizeof(bytes))) == (ssize_t)sizeof(bytes))
-			;
-	(void)n;
+		n = recv(bell->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	else
+		n = read(bell->fd, bytes, sizeof(bytes));
+	/* Nothing is the end of a stream, or an empty datagram. */
+	if (n == 0)
+		return !is_closed(bell->fd);
+	return n > 0 || errno == EAGAIN || errno == EINTR;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Doorbells: file descriptors from another process that are signalled to us, or by us. Usually an
- * eventfd; UML uses sockets, old systems pipes. The other process keeps the same open file and can
- * do anything with it at any moment, so no operation here may block, whatever the file looks like.
+ * eventfd; UML uses sockets, old systems pipes; others are not taken, because of some files every
+ * operation may block. The other process keeps the same open file and can do anything with it at
+ * any moment, so no operation here blocks or goes on for long, whatever is in it.
  */
 #ifndef VD_OS_LINUX_DOORBELL_H
 #define VD_OS_LINUX_DOORBELL_H
@@ -12,7 +13,7 @@
 enum vd_doorbell_kind {
 	VD_DOORBELL_EVENTFD,
 	VD_DOORBELL_SOCKET,
-	VD_DOORBELL_OTHER, /* a pipe, or what else somebody may think of */
+	VD_DOORBELL_PIPE,
 };
 
 struct vd_doorbell {
@@ -25,8 +26,9 @@ static inline bool vd_doorbell_exists(const struct vd_doorbell *bell)
 	return bell->fd >= 0;
 }
 
-/* Take over @fd (-1: none), closing the one before. */
-void vd_doorbell_set(struct vd_doorbell *bell, int fd);
+/* Take over @fd (-1: none), also on failure, closing the one before. -EINVAL: it makes no doorbell,
+ * and there is none now. */
+int vd_doorbell_set(struct vd_doorbell *bell, int fd);
 
 /* Close it, if there is one. */
 void vd_doorbell_close(struct vd_doorbell *bell);
@@ -35,9 +37,10 @@ void vd_doorbell_close(struct vd_doorbell *bell);
 void vd_doorbell_ring(const struct vd_doorbell *bell);
 
 /*
- * Take the signals that arrived. An eventfd is not read at all: it is watched edge-triggered, its
- * counter can't overflow in a lifetime, and a read could block if the other side reads it too.
+ * Take signals that arrived, not necessarily all. An eventfd is not read at all: it is watched
+ * edge-triggered, its counter can't overflow in a lifetime, and a read could block if the other
+ * side reads it too. False: no more will come, for the other end is closed.
  */
-void vd_doorbell_drain(const struct vd_doorbell *bell);
+bool vd_doorbell_drain(const struct vd_doorbell *bell);
 
 #endif /* VD_OS_LINUX_DOORBELL_H */

@@ -78,11 +78,13 @@ static void unwatch(struct vd_vu_backend *backend, int fd)
 int vd_vu_watch_kick(struct vd_vu_backend *backend, uint16_t index)
 {
 	struct vd_doorbell *kick = &backend->vrings[index].kick;
+	int err;
 
 	if (!vd_doorbell_exists(kick))
 		return 0;
-	return watch(backend, kick->fd,
-		     kick->kind == VD_DOORBELL_EVENTFD ? EPOLLIN | EPOLLET : EPOLLIN, index);
+	err = watch(backend, kick->fd,
+		    kick->kind == VD_DOORBELL_EVENTFD ? EPOLLIN | EPOLLET : EPOLLIN, index);
+	return err == 0 ? 0 : vd_vu_fail(backend, VD_FAULT_VU_IO, (uint64_t)-err, 0, 0);
 }
 
 void vd_vu_unwatch_kick(struct vd_vu_backend *backend, uint16_t index)
@@ -137,12 +139,9 @@ void vd_vu_kick_later(struct vd_vu_backend *backend, uint16_t index)
 }
 
 /* A kick doorbell rang. One whose other end is closed rings for ever: stop listening. */
-static void doorbell_rang(struct vd_vu_backend *backend, uint16_t index, uint32_t events)
+static void doorbell_rang(struct vd_vu_backend *backend, uint16_t index)
 {
-	struct vd_doorbell *kick = &backend->vrings[index].kick;
-
-	vd_doorbell_drain(kick);
-	if (kick->kind != VD_DOORBELL_EVENTFD && (events & (EPOLLHUP | EPOLLERR)))
+	if (!vd_doorbell_drain(&backend->vrings[index].kick))
 		vd_vu_unwatch_kick(backend, index);
 	mark(backend, index);
 }
@@ -160,7 +159,7 @@ static void note(struct vd_vu_backend *backend, const struct epoll_event *event)
 		vd_vu_send_config_change(backend);
 		break;
 	default:
-		doorbell_rang(backend, (uint16_t)event->data.u32, event->events);
+		doorbell_rang(backend, (uint16_t)event->data.u32);
 		break;
 	}
 }

@@ -100,7 +100,7 @@ void vd_vu_vring_error(struct vd_vu_backend *backend, uint16_t index);
 /* Look at queue @index in this poll, or the next one. */
 void vd_vu_kick_later(struct vd_vu_backend *backend, uint16_t index);
 
-/* Watch a kick doorbell, or stop. */
+/* Watch a kick doorbell, or stop. 0, or why the connection ends. */
 int vd_vu_watch_kick(struct vd_vu_backend *backend, uint16_t index);
 void vd_vu_unwatch_kick(struct vd_vu_backend *backend, uint16_t index);
 

@@ -407,6 +407,15 @@ static struct vd_vu_vring *vring_of_fd(struct vd_vu_backend *backend,
 	return vring_at(backend, *index);
 }
 
+/* Take over the doorbell that a message brings, or its absence. */
+static int take_bell(struct vd_vu_backend *backend, struct vd_vu_message *message,
+		     struct vd_doorbell *bell)
+{
+	int err = vd_doorbell_set(bell, message->n_fds > 0 ? take_fd(message) : -1);
+
+	return err == 0 ? 0 : vd_vu_fail(backend, VD_FAULT_VU_IO, (uint64_t)-err, 0, 0);
+}
+
 static int set_vring_kick(struct vd_vu_backend *backend, struct vd_vu_message *message,
 			  struct reply *reply)
 {
@@ -418,10 +427,11 @@ static int set_vring_kick(struct vd_vu_backend *backend, struct vd_vu_message *m
 	if (vring == NULL)
 		return -VD_EPROTO;
 	vd_vu_unwatch_kick(backend, index);
-	vd_doorbell_set(&vring->kick, message->n_fds > 0 ? take_fd(message) : -1);
-	err = vd_vu_watch_kick(backend, index);
+	err = take_bell(backend, message, &vring->kick);
+	if (err == 0)
+		err = vd_vu_watch_kick(backend, index);
 	if (err != 0)
-		return vd_vu_fail(backend, VD_FAULT_VU_IO, (uint64_t)-err, 0, 0);
+		return err;
 	vring->polled = !vd_doorbell_exists(&vring->kick) &&
 			!vd_vu_has(backend, VD_VU_F_INBAND_NOTIFICATIONS);
 	vring->started = true;
@@ -437,15 +447,16 @@ static int set_vring_call(struct vd_vu_backend *backend, struct vd_vu_message *m
 {
 	uint16_t index;
 	struct vd_vu_vring *vring = vring_of_fd(backend, message, &index);
+	int err;
 
 	(void)reply;
 	if (vring == NULL)
 		return -VD_EPROTO;
-	vd_doorbell_set(&vring->call, message->n_fds > 0 ? take_fd(message) : -1);
+	err = take_bell(backend, message, &vring->call);
 	/* What was signalled before may have gone nowhere, or to nobody who still listens. */
-	if (vring->active)
+	if (err == 0 && vring->active)
 		vd_doorbell_ring(&vring->call);
-	return 0;
+	return err;
 }
 
 static int set_vring_err(struct vd_vu_backend *backend, struct vd_vu_message *message,
@@ -457,8 +468,7 @@ static int set_vring_err(struct vd_vu_backend *backend, struct vd_vu_message *me
 	(void)reply;
 	if (vring == NULL)
 		return -VD_EPROTO;
-	vd_doorbell_set(&vring->err, message->n_fds > 0 ? take_fd(message) : -1);
-	return 0;
+	return take_bell(backend, message, &vring->err);
 }
 
 static int vring_kick(struct vd_vu_backend *backend, struct vd_vu_message *message,
