@@ -190,6 +190,89 @@ static void a_broken_queue_may_be_told_of_by_message(void **state)
 	expect_call_message(VD_VU_BACKEND_VRING_ERR, 1);
 }
 
+/* What is in the channel, and what the back end sends when there is room. */
+static void empty_back_channel(unsigned *calls, unsigned n)
+{
+	memset(calls, 0, n * sizeof(*calls));
+	while (!is_quiet()) {
+		struct fe_message message;
+		struct vd_vu_state vring;
+
+		assert_int_equal(fe_receive(&rig.fe, rig.fe.back.ours, &message), 0);
+		memcpy(&vring, message.payload, sizeof(vring));
+		if (message.header.request == VD_VU_BACKEND_VRING_CALL)
+			calls[vring.index]++;
+	}
+}
+
+static void a_call_message_that_finds_no_room_comes_later(void **state)
+{
+	unsigned calls[2];
+
+	(void)state;
+	rig.fe.queues[0].bell = FE_NONE;
+	rig.fe.queues[1].bell = FE_NONE;
+	vu_rig_run(&rig, version_1, inband, 2, 16);
+	rig.fe.taken = RIG_MEMORY / 2;
+	for (uint32_t i = 0; i < 3000; i++) {
+		rig.fe.taken = RIG_MEMORY / 2;
+		vu_rig_expect_works(&rig, 0, i);
+	}
+	/* The channel is full of calls for queue 0, and does not keep us busy. */
+	vu_rig_expect_works(&rig, 1, 1);
+	empty_back_channel(calls, 2);
+	assert_in_range(calls[0], 1, 2999);
+	assert_int_equal(calls[1], 1);
+	vu_rig_poll(&rig);
+	assert_true(is_quiet());
+}
+
+static void what_waits_for_room_in_a_channel_is_sent_through_the_next(void **state)
+{
+	struct fe_wire full;
+	unsigned calls[2];
+
+	(void)state;
+	rig.fe.queues[0].bell = FE_NONE;
+	vu_rig_run(&rig, version_1, inband, 1, 16);
+	for (uint32_t i = 0; i < 3000; i++) {
+		rig.fe.taken = RIG_MEMORY / 2;
+		vu_rig_expect_works(&rig, 0, i);
+	}
+	full = rig.fe.back;
+	assert_int_equal(fe_bell_make(&rig.fe.back, FE_SOCKET), 0);
+	assert_int_equal(
+		fe_request(&rig.fe, VD_VU_SET_BACKEND_REQ_FD, NULL, 0, &rig.fe.back.theirs, 1), 0);
+	vu_rig_poll(&rig);
+	empty_back_channel(calls, 2);
+	assert_int_equal(calls[0], 1);
+	/* The one before is forgotten, though the front end keeps both its ends. */
+	assert_int_equal(shutdown(full.ours, SHUT_RDWR), 0);
+	vu_rig_poll(&rig);
+	vu_rig_expect_works(&rig, 0, 1);
+	fe_bell_close(&full);
+}
+
+static void a_full_channel_is_forgotten_with_its_connection(void **state)
+{
+	struct fe_wire full;
+
+	(void)state;
+	rig.fe.queues[0].bell = FE_NONE;
+	vu_rig_run(&rig, version_1, inband, 1, 16);
+	for (uint32_t i = 0; i < 3000; i++) {
+		rig.fe.taken = RIG_MEMORY / 2;
+		vu_rig_expect_works(&rig, 0, i);
+	}
+	full = rig.fe.back;
+	rig.fe.back = (struct fe_wire){-1, -1};
+	vd_vu_backend_disconnect(rig.backend);
+	vu_rig_connect(&rig);
+	assert_int_equal(shutdown(full.ours, SHUT_RDWR), 0);
+	vu_rig_expect_alive(&rig);
+	fe_bell_close(&full);
+}
+
 /* ---- obstacles ---- */
 
 static void a_call_that_can_not_be_heard_does_not_block(void **state)
@@ -321,6 +404,9 @@ int main(void)
 		TEST(a_kick_message_starts_its_queue),
 		TEST(a_descriptor_is_preferred_to_messages),
 		TEST(a_broken_queue_may_be_told_of_by_message),
+		TEST(a_call_message_that_finds_no_room_comes_later),
+		TEST(what_waits_for_room_in_a_channel_is_sent_through_the_next),
+		TEST(a_full_channel_is_forgotten_with_its_connection),
 		TEST(a_call_that_can_not_be_heard_does_not_block),
 		TEST(a_kick_whose_other_end_is_closed_falls_silent),
 		TEST(a_kick_that_is_only_half_closed_falls_silent_too),

@@ -95,9 +95,10 @@ void vd_vu_unwatch_kick(struct vd_vu_backend *backend, uint16_t index)
 
 void vd_vu_watch_backend_req(struct vd_vu_backend *backend, bool on)
 {
-	unwatch(backend, backend->backend_req);
 	if (on)
 		(void)watch(backend, backend->backend_req, EPOLLOUT, TAG_BACKEND_REQ);
+	else
+		unwatch(backend, backend->backend_req);
 }
 
 static void mark(struct vd_vu_backend *backend, uint16_t index)
@@ -156,7 +157,7 @@ static void note(struct vd_vu_backend *backend, const struct epoll_event *event)
 		rest(backend);
 		break;
 	case TAG_BACKEND_REQ:
-		vd_vu_send_config_change(backend);
+		vd_vu_send_what_is_due(backend);
 		break;
 	default:
 		doorbell_rang(backend, (uint16_t)event->data.u32);
@@ -182,9 +183,8 @@ static void end(struct vd_vu_backend *backend)
 	vd_device_detach(backend->dev);
 	for (uint16_t i = 0; i < backend->dev->n_queues; i++)
 		vd_vu_vring_reset(backend, i);
-	if (backend->backend_req >= 0)
-		close(backend->backend_req);
-	backend->backend_req = -1;
+	backend->config_change_due = false;
+	vd_vu_set_backend_req(backend, -1);
 	vd_vu_channel_done(&backend->channel);
 	unwatch(backend, backend->channel.sock);
 	close(backend->channel.sock);
@@ -193,7 +193,6 @@ static void end(struct vd_vu_backend *backend)
 	vd_vu_inflight_area_close(&backend->inflight);
 	backend->features = 0;
 	backend->protocol_features = 0;
-	backend->config_change_due = false;
 	backend->sock_ready = false;
 	memset(backend->kicked, 0, sizeof(backend->kicked));
 	rest(backend);

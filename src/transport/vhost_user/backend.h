@@ -19,10 +19,12 @@ struct vd_vu_vring {
 	uint32_t base;          /* as SET_VRING_BASE has it */
 	bool has_addr;
 	bool big_endian;
-	bool started; /* KICK was set */
-	bool enabled; /* ENABLE 1, or no protocol features */
-	bool active;  /* the device has it: all of the above, and memory */
-	bool polled;  /* the front end will not notify: keep looking */
+	bool started;  /* KICK was set */
+	bool enabled;  /* ENABLE 1, or no protocol features */
+	bool active;   /* the device has it: all of the above, and memory */
+	bool polled;   /* the front end will not notify: keep looking */
+	bool call_due; /* a message that waits for room in the back-end channel */
+	bool err_due;
 	struct vd_doorbell kick;
 	struct vd_doorbell call;
 	struct vd_doorbell err;
@@ -50,7 +52,8 @@ struct vd_vu_backend {
 	uint64_t features;                      /* SET_FEATURES, with bit 30 */
 	uint64_t protocol_features;             /* negotiated */
 	int backend_req;                        /* channel for our requests, or -1 */
-	bool config_change_due;                 /* a CONFIG_CHANGE found it full */
+	bool backend_req_full;                  /* it is: requests wait until it is writable */
+	bool config_change_due;                 /* one of them */
 	bool sock_ready;                        /* the socket has something to read */
 	uint64_t kicked[VD_VU_QUEUES_MAX / 64]; /* queues to look at */
 	struct vd_fault fault;
@@ -121,12 +124,18 @@ int vd_vu_inflight_area_open(struct vd_vu_inflight_area *area, int fd,
 
 void vd_vu_inflight_area_close(struct vd_vu_inflight_area *area);
 
-/* ---- back_requests.c: what we ask of the front end ---- */
+/* ---- back_requests.c: what we ask of the front end, now or when there is room ---- */
 
-/* Send a CONFIG_CHANGE, now or when there is room. */
 void vd_vu_send_config_change(struct vd_vu_backend *backend);
 
-/* Send an in-band notification about queue @index. */
-void vd_vu_send_vring_request(struct vd_vu_backend *backend, uint32_t request, uint16_t index);
+/* In-band notifications about queue @index. */
+void vd_vu_send_vring_call(struct vd_vu_backend *backend, uint16_t index);
+void vd_vu_send_vring_err(struct vd_vu_backend *backend, uint16_t index);
+
+/* There is room. */
+void vd_vu_send_what_is_due(struct vd_vu_backend *backend);
+
+/* Take over the channel for requests (-1: none), closing the one before. */
+void vd_vu_set_backend_req(struct vd_vu_backend *backend, int fd);
 
 #endif /* VD_VHOST_USER_BACKEND_H */

@@ -536,9 +536,7 @@ static int set_backend_req_fd(struct vd_vu_backend *backend, struct vd_vu_messag
 			      struct reply *reply)
 {
 	(void)reply;
-	if (backend->backend_req >= 0)
-		close(backend->backend_req);
-	backend->backend_req = take_fd(message);
+	vd_vu_set_backend_req(backend, take_fd(message));
 	return 0;
 }
 

@@ -24,7 +24,7 @@ void vd_vu_vring_call(struct vd_vu_backend *backend, uint16_t index)
 	if (vd_doorbell_exists(&vring->call))
 		vd_doorbell_ring(&vring->call);
 	else if (vd_vu_has(backend, VD_VU_F_INBAND_NOTIFICATIONS))
-		vd_vu_send_vring_request(backend, VD_VU_BACKEND_VRING_CALL, index);
+		vd_vu_send_vring_call(backend, index);
 }
 
 void vd_vu_vring_error(struct vd_vu_backend *backend, uint16_t index)
@@ -34,7 +34,7 @@ void vd_vu_vring_error(struct vd_vu_backend *backend, uint16_t index)
 	if (vd_doorbell_exists(&vring->err))
 		vd_doorbell_ring(&vring->err);
 	else if (vd_vu_has(backend, VD_VU_F_INBAND_NOTIFICATIONS))
-		vd_vu_send_vring_request(backend, VD_VU_BACKEND_VRING_ERR, index);
+		vd_vu_send_vring_err(backend, index);
 }
 
 /* ---- where a queue is, and where it stands ---- */
