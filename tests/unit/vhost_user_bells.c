@@ -2,6 +2,7 @@
 /* Notifications both ways, by every means there is, and through every obstacle. */
 #include "front_end_rig.h"
 #include "viaduct/errno.h"
+#include "viaduct/linux.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -379,6 +380,21 @@ static void awaiting_sees_a_kick(void **state)
 	assert_int_equal(vd_vu_backend_await(rig.backend, 0, 1), -VD_ETIMEDOUT);
 }
 
+static void awaiting_one_queue_loses_nothing_of_another(void **state)
+{
+	(void)state;
+	vu_rig_run(&rig, version_1, protocol, 2, 16);
+	vu_rig_ask(&rig, 0, 1);
+	assert_int_equal(vd_vu_backend_await(rig.backend, 1, 5), -VD_ETIMEDOUT);
+	vu_rig_poll(&rig);
+	vu_rig_expect_answer(&rig, 0, 1);
+	vu_rig_ask(&rig, 0, 2);
+	vu_rig_ask(&rig, 1, 3);
+	assert_int_equal(vd_vu_backend_await(rig.backend, 1, 1000), 0);
+	vu_rig_poll(&rig);
+	vu_rig_expect_answer(&rig, 0, 2);
+}
+
 static void awaiting_ends_when_the_front_end_speaks(void **state)
 {
 	(void)state;
@@ -389,6 +405,23 @@ static void awaiting_ends_when_the_front_end_speaks(void **state)
 	fe_disconnect(&rig.fe);
 	assert_int_equal(vd_vu_backend_await(rig.backend, 0, 1000), -VD_EPIPE);
 	vu_rig_expect_ended(&rig, -VD_ECONNRESET);
+}
+
+static void awaiting_a_polled_queue_looks_at_it(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	rig.never_rests = true;
+	run_with(FE_NONE, 1);
+	vu_rig_expect_works(&rig, 0, 1);
+	before = vd_now_ms();
+	assert_int_equal(vd_vu_backend_await(rig.backend, 0, 20), -VD_ETIMEDOUT);
+	assert_in_range(vd_now_ms() - before, 19, 2000);
+	vu_rig_ask(&rig, 0, 2);
+	assert_int_equal(vd_vu_backend_await(rig.backend, 0, 1000), 0);
+	vu_rig_poll(&rig);
+	vu_rig_expect_answer(&rig, 0, 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -414,7 +447,9 @@ int main(void)
 		TEST(the_same_bell_may_serve_several_queues),
 		TEST(bells_of_a_former_connection_are_not_heard),
 		TEST(awaiting_sees_a_kick),
+		TEST(awaiting_one_queue_loses_nothing_of_another),
 		TEST(awaiting_ends_when_the_front_end_speaks),
+		TEST(awaiting_a_polled_queue_looks_at_it),
 	};
 
 	return cmocka_run_group_tests_name("vhost_user_bells", tests, NULL, NULL);

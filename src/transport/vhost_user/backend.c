@@ -6,6 +6,7 @@
 #include "viaduct/linux.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,6 +18,9 @@
 #define MESSAGES_AT_ONCE 64
 
 #define EVENTS_AT_ONCE 32
+
+/* How long to wait between two looks at a queue whose driver does not notify. */
+#define POLL_MS 1
 
 /* What an event is about: one of these, or the number of a queue. */
 enum tag {
@@ -286,23 +290,40 @@ int vd_vu_backend_poll(struct vd_vu_backend *backend)
 	return err;
 }
 
+/* Whoever is polled instead of notifying has notified when there is something. */
+static bool has_come(struct vd_vu_backend *backend, uint16_t index)
+{
+	const struct vd_vu_vring *vring = &backend->vrings[index];
+
+	return unmark(backend, index) ||
+	       (vring->active && vring->polled && vd_vq_dev_ready(&backend->dev->queues[index].vq));
+}
+
+/* Wait for anything at all to happen. */
+static int await_more(struct vd_vu_backend *backend, uint16_t index, uint64_t deadline)
+{
+	uint64_t now = vd_now_ms();
+	uint64_t most = backend->vrings[index].polled ? POLL_MS : INT_MAX;
+
+	if (backend->sock_ready)
+		return -VD_EPIPE;
+	if (now >= deadline)
+		return -VD_ETIMEDOUT;
+	if (most > deadline - now)
+		most = deadline - now;
+	return collect(backend, (int)most) >= 0 || errno == EINTR ? 0 : -errno;
+}
+
 int vd_vu_backend_await(struct vd_vu_backend *backend, uint16_t index, uint32_t timeout_ms)
 {
 	uint64_t deadline = vd_now_ms() + timeout_ms;
+	int err = 0;
 
-	while (!unmark(backend, index)) {
-		uint64_t now = vd_now_ms();
-
-		if (backend->sock_ready)
-			break;
-		if (now >= deadline)
-			return -VD_ETIMEDOUT;
-		if (collect(backend, (int)(deadline - now)) < 0 && errno != EINTR)
-			return -errno;
-	}
+	while (err == 0 && !has_come(backend, index))
+		err = await_more(backend, index, deadline);
 	/* What was found out meanwhile is for the next poll. */
 	come_again(backend);
-	return backend->sock_ready ? -VD_EPIPE : 0;
+	return err;
 }
 
 /* ---- life ---- */
