@@ -10,7 +10,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -336,6 +336,41 @@ static void what_makes_no_bell_ends_the_connection(void **state)
 	close(null);
 }
 
+/* How much is left in the bells of 64 queues. */
+static size_t left_in_bells(void)
+{
+	size_t total = 0;
+
+	for (unsigned i = 0; i < 64; i++) {
+		int left = 0;
+
+		assert_int_equal(ioctl(rig.fe.queues[i].kick.theirs, FIONREAD, &left), 0);
+		total += (size_t)left;
+	}
+	return total;
+}
+
+static void bells_that_never_stop_keep_us_from_nothing_else(void **state)
+{
+	const char bytes[4096] = {0};
+
+	(void)state;
+	vu_rig_close(&rig);
+	vu_rig_open(&rig, &(struct vu_rig_options){.worker.n_queues = 64});
+	for (unsigned i = 0; i < 64; i++)
+		assert_int_equal(fe_bells_make(&rig.fe, i, FE_SOCKET), 0);
+	vu_rig_run(&rig, version_1, protocol, 64, 16);
+	/* More than come in one go, each too full to be emptied at once. */
+	for (unsigned i = 0; i < 64; i++)
+		while (send(rig.fe.queues[i].kick.ours, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+			;
+	assert_int_equal(vd_vu_backend_poll(rig.backend), 0);
+	assert_in_range(left_in_bells(), 64 * 4096, SIZE_MAX);
+	for (uint32_t i = 0; i < 64; i++)
+		vu_rig_expect_works(&rig, i, i);
+	assert_int_equal(left_in_bells(), 0);
+}
+
 static void the_same_bell_may_serve_several_queues(void **state)
 {
 	(void)state;
@@ -444,6 +479,7 @@ int main(void)
 		TEST(a_kick_whose_other_end_is_closed_falls_silent),
 		TEST(a_kick_that_is_only_half_closed_falls_silent_too),
 		TEST(what_makes_no_bell_ends_the_connection),
+		TEST(bells_that_never_stop_keep_us_from_nothing_else),
 		TEST(the_same_bell_may_serve_several_queues),
 		TEST(bells_of_a_former_connection_are_not_heard),
 		TEST(awaiting_sees_a_kick),

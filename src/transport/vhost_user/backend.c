@@ -27,6 +27,7 @@ enum tag {
 	TAG_SOCKET = VD_VU_QUEUES_MAX,
 	TAG_AGAIN,
 	TAG_BACKEND_REQ,
+	TAG_END,
 };
 
 /* Feature bits 24-49 that make sense between two processes. A notification is an eventfd, which
@@ -180,6 +181,16 @@ static int collect(struct vd_vu_backend *backend, int timeout_ms)
 	return n;
 }
 
+/* Find out all there is. Each descriptor has one event: more would be the same ones again. */
+static void collect_all(struct vd_vu_backend *backend)
+{
+	unsigned most = backend->dev->n_queues + (TAG_END - TAG_SOCKET);
+
+	for (unsigned seen = 0; seen < most; seen += EVENTS_AT_ONCE)
+		if (collect(backend, 0) < EVENTS_AT_ONCE)
+			break;
+}
+
 /* ---- the connection ---- */
 
 static void end(struct vd_vu_backend *backend)
@@ -277,8 +288,7 @@ int vd_vu_backend_poll(struct vd_vu_backend *backend)
 
 	if (!vd_vu_backend_is_connected(backend))
 		return -VD_ECONNRESET;
-	while (collect(backend, 0) == EVENTS_AT_ONCE)
-		;
+	collect_all(backend);
 	if (backend->sock_ready)
 		err = handle_messages(backend);
 	if (err == 0)
