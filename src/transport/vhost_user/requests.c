@@ -120,7 +120,7 @@ static int set_features(struct vd_vu_backend *backend, struct vd_vu_message *mes
 	if (features != backend->features && any_is_active(backend))
 		return vd_vu_fail(backend, VD_FAULT_FEATURES_FROZEN, features, 0, 0);
 	backend->features = features;
-	if (vd_vu_has(backend, VD_VU_F_STATUS) && vd_device_set_features(backend->dev, own) != 0)
+	if (vd_device_set_features(backend->dev, own) != 0)
 		return vd_vu_fail(backend, VD_FAULT_FEATURES_FROZEN, features, 0, 0);
 	if (!(features & VD_BIT(VD_VU_FEATURE_PROTOCOL)))
 		return enable_all(backend);

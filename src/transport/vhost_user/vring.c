@@ -5,9 +5,10 @@
 #include "transport/vhost_user/backend.h"
 #include "viaduct/errno.h"
 
+/* As the device sees it: what SET_FEATURES said last may not be what it runs with. */
 static bool is_packed(const struct vd_vu_backend *backend)
 {
-	return backend->features & VD_BIT(VD_F_RING_PACKED);
+	return vd_device_has(backend->dev, VD_F_RING_PACKED);
 }
 
 static enum vd_ring_layout layout_of(const struct vd_vu_backend *backend)
@@ -150,9 +151,12 @@ static int accept_features(struct vd_vu_backend *backend)
 	struct vd_device *dev = backend->dev;
 	uint64_t features = backend->features & ~VD_BIT(VD_VU_FEATURE_PROTOCOL);
 
-	if (vd_vu_has(backend, VD_VU_F_STATUS) || (dev->status & VD_STATUS_FEATURES_OK))
+	if (vd_vu_has(backend, VD_VU_F_STATUS))
 		return 0;
-	(void)vd_device_set_features(dev, features);
+	if (vd_device_set_features(dev, features) != 0)
+		return vd_vu_fail(backend, VD_FAULT_FEATURES_FROZEN, features, 0, 0);
+	if (dev->status & VD_STATUS_FEATURES_OK)
+		return 0;
 	vd_device_set_status(dev, VD_STATUS_ACKNOWLEDGE | VD_STATUS_DRIVER | VD_STATUS_FEATURES_OK);
 	if (dev->status & VD_STATUS_FEATURES_OK)
 		return 0;
