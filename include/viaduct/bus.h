@@ -34,7 +34,8 @@ struct vd_vdev_vq;
 struct vd_vdev_ops {
 	/* The features the device offers. */
 	uint64_t (*get_features)(struct vd_vdev *vdev);
-	/* Write the accepted features. Errors: the transport's. */
+	/* Write the accepted features; more than once while FEATURES_OK is not set. Errors: the
+	 * transport's. */
 	int (*set_features)(struct vd_vdev *vdev, uint64_t features);
 	uint8_t (*get_status)(struct vd_vdev *vdev);
 	void (*set_status)(struct vd_vdev *vdev, uint8_t status);

@@ -56,6 +56,32 @@ static uint64_t wanted(const struct vd_vdev *vdev, const struct vd_driver *drive
 	return (known & ~VD_F_TRANSPORT_MASK) | common;
 }
 
+/* Agree on the features with the device, and see that it takes them (3.1.1, steps 5 and 6). */
+static int features_ok(struct vd_vdev *vdev)
+{
+	/* A legacy device has no FEATURES_OK (3.1.2). */
+	if (!vd_vdev_has(vdev, VD_F_VERSION_1))
+		return 0;
+	vd_vdev_add_status(vdev, VD_STATUS_FEATURES_OK);
+	if (vdev->ops->get_status(vdev) & VD_STATUS_FEATURES_OK)
+		return 0;
+	vdev->fault = (struct vd_fault){.code = VD_FAULT_FEATURES_REFUSED,
+					.value = {vdev->features}};
+	return -VD_ENODEV;
+}
+
+/* Let the driver judge the features, and take back those it takes away and what needs them. */
+static int validate(struct vd_vdev *vdev, const struct vd_driver *driver)
+{
+	uint64_t before = vdev->features;
+	int err = driver->validate(vdev);
+
+	if (err != 0)
+		return err;
+	vdev->features = vd_features_closed(vdev->type, vdev->features);
+	return vdev->features != before ? vdev->ops->set_features(vdev, vdev->features) : 0;
+}
+
 int vd_vdev_negotiate(struct vd_vdev *vdev, const struct vd_driver *driver)
 {
 	uint64_t offered = vdev->ops->get_features(vdev);
@@ -63,29 +89,12 @@ int vd_vdev_negotiate(struct vd_vdev *vdev, const struct vd_driver *driver)
 
 	/* What neither side's tables know is not even looked at (2.2.1). */
 	vdev->features = vd_features_closed(vdev->type, offered & wanted(vdev, driver, offered));
-	if (driver->validate != NULL) {
-		err = driver->validate(vdev);
-		if (err != 0)
-			return err;
-		/* It may have taken away a feature that another one needs. */
-		vdev->features = vd_features_closed(vdev->type, vdev->features);
-	}
-	return vd_vdev_finalize_features(vdev);
-}
-
-int vd_vdev_finalize_features(struct vd_vdev *vdev)
-{
-	int err = vdev->ops->set_features(vdev, vdev->features);
-
-	/* A legacy device has no FEATURES_OK (3.1.2). */
-	if (err != 0 || !vd_vdev_has(vdev, VD_F_VERSION_1))
-		return err;
-	vd_vdev_add_status(vdev, VD_STATUS_FEATURES_OK);
-	if (vdev->ops->get_status(vdev) & VD_STATUS_FEATURES_OK)
-		return 0;
-	vdev->fault = (struct vd_fault){.code = VD_FAULT_FEATURES_REFUSED,
-					.value = {vdev->features}};
-	return -VD_ENODEV;
+	/* The device has them before validate() reads its configuration space, as the byte order
+	 * there depends on them (2.5.3). */
+	err = vdev->ops->set_features(vdev, vdev->features);
+	if (err == 0 && driver->validate != NULL)
+		err = validate(vdev, driver);
+	return err == 0 ? features_ok(vdev) : err;
 }
 
 /* ---- what the device says ---- */
@@ -163,8 +172,10 @@ int vd_vdev_freeze(struct vd_vdev *vdev)
 
 static int restore(struct vd_vdev *vdev)
 {
-	int err = vd_vdev_finalize_features(vdev);
+	int err = vdev->ops->set_features(vdev, vdev->features);
 
+	if (err == 0)
+		err = features_ok(vdev);
 	if (err == 0)
 		err = vdev->driver->restore(vdev);
 	if (err == 0 && !(vdev->ops->get_status(vdev) & VD_STATUS_DRIVER_OK))

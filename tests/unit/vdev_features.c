@@ -159,6 +159,18 @@ static void a_refusal_ends_the_probe(void **state)
 	assert_int_equal(device.accepted & A, 0);
 }
 
+/* What configuration space looks like may depend on what was accepted, its byte order for one. */
+static void the_device_knows_the_features_when_validate_looks_at_it(void **state)
+{
+	(void)state;
+	expect_accepted(VERSION_1, VERSION_1);
+	assert_non_null(strstr(fake_log, "S:3 F:100000000 validate:A:virtio0 S:b probe"));
+	driver.clears = A;
+	expect_accepted(VERSION_1 | A, VERSION_1);
+	assert_non_null(strstr(fake_log, "S:3 F:100000001 validate:A:virtio0 F:100000000 S:b "
+					 "probe"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -173,6 +185,7 @@ int main(void)
 		TEST(validate_may_take_features_away),
 		TEST(a_device_of_unknown_type_has_the_drivers_features),
 		TEST(a_refusal_ends_the_probe),
+		TEST(the_device_knows_the_features_when_validate_looks_at_it),
 	};
 
 	return cmocka_run_group_tests_name("vdev_features", tests, NULL, NULL);
