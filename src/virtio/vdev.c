@@ -162,12 +162,17 @@ void vd_vdev_config_disable(struct vd_vdev *vdev)
 
 int vd_vdev_freeze(struct vd_vdev *vdev)
 {
+	int err;
+
 	if (vdev->driver == NULL)
 		return 0;
 	if (vdev->driver->freeze == NULL)
 		return -VD_EOPNOTSUPP;
 	vdev->config_enabled = false; /* a change that comes meanwhile is still news afterwards */
-	return vdev->driver->freeze(vdev);
+	err = vdev->driver->freeze(vdev);
+	if (err != 0)
+		vd_vdev_config_enable(vdev);
+	return err;
 }
 
 static int restore(struct vd_vdev *vdev)

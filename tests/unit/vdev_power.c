@@ -257,6 +257,18 @@ static void a_device_that_can_not_asks_to_be_reset(void **state)
 	vd_bus_remove_device(&bus, &device.vdev);
 }
 
+static void a_driver_that_fails_to_freeze_goes_on(void **state)
+{
+	(void)state;
+	open_device();
+	driver.freeze_err = -VD_EBUSY;
+	assert_int_equal(vd_vdev_freeze(&device.vdev), -VD_EBUSY);
+	fake_forget();
+	vd_vdev_config_changed(&device.vdev);
+	fake_expect("config:A:virtio0");
+	vd_bus_remove_device(&bus, &device.vdev);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -273,6 +285,7 @@ int main(void)
 		TEST(suspension_may_take_its_time),
 		TEST(suspension_is_not_waited_for_for_ever),
 		TEST(a_device_that_can_not_asks_to_be_reset),
+		TEST(a_driver_that_fails_to_freeze_goes_on),
 	};
 
 	return cmocka_run_group_tests_name("vdev_power", tests, NULL, NULL);
