@@ -64,9 +64,9 @@ static inline bool setup_has(const struct setup *setup, uint32_t flag)
 /* The running command, and our ends of its streams; -1 where there is none. */
 struct command {
 	pid_t pid;
-	int input;		     /* its standard input or its terminal: we write */
+	int input;                   /* its standard input or its terminal: we write */
 	int output[VT_WIRE_STREAMS]; /* we read */
-	int terminal_end;	     /* its end of the terminal, so that ours never sees a hang-up
+	int terminal_end;            /* its end of the terminal, so that ours never sees a hang-up
 					while it runs */
 };
 

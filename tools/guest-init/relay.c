@@ -35,7 +35,7 @@ struct relay {
 	struct slot slots[VT_WIRE_SLOTS]; /* input that waits, oldest first */
 	unsigned waiting;
 	char input[VT_WIRE_SLOT_SIZE]; /* the oldest one's bytes, ... */
-	uint32_t input_at;	       /* ... of which so many are written */
+	uint32_t input_at;             /* ... of which so many are written */
 	bool input_loaded;
 	bool input_ends; /* when nothing waits any more */
 

@@ -45,7 +45,7 @@ enum vt_wire_stream {
 enum {
 	VT_WIRE_SLOTS = 4,
 	VT_WIRE_SLOT_SIZE = 64 * 1024,
-	VT_WIRE_CREDIT = 256 * 1024,	 /* bytes of one stream on their way */
+	VT_WIRE_CREDIT = 256 * 1024,     /* bytes of one stream on their way */
 	VT_WIRE_CREDIT_STEP = 64 * 1024, /* least that the host gives back at once */
 	VT_WIRE_PAYLOAD_MAX = 32 * 1024, /* bytes behind one frame of the guest */
 };
@@ -55,19 +55,19 @@ enum vt_wire_type {
 	VT_WIRE_INPUT = 1,   /* value: slot, length: bytes of standard input in it */
 	VT_WIRE_INPUT_END,   /* standard input ends here */
 	VT_WIRE_CREDIT_BACK, /* stream, length: so many more bytes may come */
-	VT_WIRE_CLOSE,	     /* stream: nobody will read it any more */
-	VT_WIRE_RESIZE,	     /* value: rows, length: columns of the terminal */
-	VT_WIRE_SIGNAL,	     /* value: signal for the command */
+	VT_WIRE_CLOSE,       /* stream: nobody will read it any more */
+	VT_WIRE_RESIZE,      /* value: rows, length: columns of the terminal */
+	VT_WIRE_SIGNAL,      /* value: signal for the command */
 
 	/* guest to host */
 	VT_WIRE_STARTED = 64, /* the command runs */
-	VT_WIRE_FAILED,	      /* it can't: value: exit status, payload: why, as text */
-	VT_WIRE_OUTPUT,	      /* stream, payload */
+	VT_WIRE_FAILED,       /* it can't: value: exit status, payload: why, as text */
+	VT_WIRE_OUTPUT,       /* stream, payload */
 	VT_WIRE_OUTPUT_END,   /* stream: the command closed it */
 	VT_WIRE_SLOT_FREE,    /* value: slot */
 	VT_WIRE_INPUT_CLOSED, /* the command closed its standard input */
 	VT_WIRE_CONTROL_DONE, /* RESIZE or SIGNAL was carried out */
-	VT_WIRE_EXIT,	      /* value: exit status of the command; the last frame */
+	VT_WIRE_EXIT,         /* value: exit status of the command; the last frame */
 };
 
 struct vt_wire_frame {
@@ -79,14 +79,14 @@ struct vt_wire_frame {
 
 _Static_assert(sizeof(struct vt_wire_frame) == 8, "the credit above counts on eight bytes");
 
-#define VT_WIRE_MAGIC	0x7564616976007476ull
+#define VT_WIRE_MAGIC   0x7564616976007476ull
 #define VT_WIRE_VERSION 1u
 
 /* At offset 0 of the window, written before the kernel starts. */
 struct vt_wire_setup {
 	uint64_t magic;
 	uint32_t version;
-	uint32_t size;	   /* bytes of this and of the records behind it */
+	uint32_t size;     /* bytes of this and of the records behind it */
 	uint64_t slots_at; /* offset of slot 0 */
 	uint64_t ignored;  /* signals the command starts with ignored: bit N - 1 for signal N */
 	uint32_t flags;
@@ -104,9 +104,9 @@ struct vt_wire_setup {
 
 enum vt_wire_record_kind {
 	VT_WIRE_ARG = 1,   /* one word of the command, in order */
-	VT_WIRE_ENV,	   /* one NAME=VALUE */
+	VT_WIRE_ENV,       /* one NAME=VALUE */
 	VT_WIRE_DIRECTORY, /* where the command starts */
-	VT_WIRE_SHARE,	   /* a path of the host to be seen through a fresh mount */
+	VT_WIRE_SHARE,     /* a path of the host to be seen through a fresh mount */
 };
 
 /* Followed by `length` bytes of text; the last of them is 0. Not aligned. */

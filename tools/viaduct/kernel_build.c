@@ -30,6 +30,7 @@ struct build {
 	char result[PATH_MAX]; /* what is kept */
 	char log_path[PATH_MAX];
 	char version[64];
+	char refused[160]; /* an option that the kernel does not accept */
 	struct vt_kernel_run run;
 };
 
@@ -57,15 +58,9 @@ static int write_fragment(const char *path)
 static int check_config(struct build *build)
 {
 	char path[PATH_MAX];
-	char option[160];
-	int err;
 
 	vt_kernel_join(path, build->output, ".config");
-	err = vt_kernel_config_check(path, option, sizeof(option));
-	if (err == -ENOTSUP)
-		vt_error("Linux %s does not accept the option %s; build from linux-source-6.1",
-			 build->version, option);
-	return err;
+	return vt_kernel_config_check(path, build->refused, sizeof(build->refused));
 }
 
 static int configure(struct build *build)
@@ -269,13 +264,24 @@ static int prepare(struct build *build)
 
 static void explain(const struct build *build, int err)
 {
-	if (err == -EINTR) {
+	switch (err) {
+	case -EINTR:
 		vt_note("the build was interrupted; what it had made is removed");
-		return;
+		break;
+	case -ENOTSUP:
+		vt_error(
+			"Linux %s does not accept the option %s, without which nothing works here; "
+			"build from linux-source-6.1",
+			build->version, build->refused);
+		break;
+	case -ECHILD:
+		show_log_tail(build->log_path);
+		vt_error("the kernel could not be built; the whole log is %s", build->log_path);
+		break;
+	default:
+		vt_error("the kernel could not be built: %s; the log is %s", strerror(-err),
+			 build->log_path);
 	}
-	show_log_tail(build->log_path);
-	vt_error("the kernel could not be built%s%s; the whole log is %s",
-		 err == -ECHILD ? "" : ": ", err == -ECHILD ? "" : strerror(-err), build->log_path);
 }
 
 static int build_locked(struct build *build)

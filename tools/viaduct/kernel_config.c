@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Options are separated by spaces; one without a value is "=y", and "=n" must stay off. */
+/* Options are separated by spaces; one without a value is "=y", and "=n" must stay off. A question
+ * mark behind the name: newer kernels do not have it and behave so anyway. */
 struct group {
 	const char *why;
 	const char *options;
@@ -30,14 +31,14 @@ static const struct group groups[] = {
 	},
 	{
 		.why = "getrandom() answers at once: the host seeded the generator.",
-		.options = "RANDOM_TRUST_BOOTLOADER",
+		.options = "RANDOM_TRUST_BOOTLOADER?",
 	},
 	{
 		.why = "System calls that programs, language runtimes and event loops take for "
 		       "granted.",
 		.options = "FUTEX EPOLL EVENTFD SIGNALFD TIMERFD INOTIFY_USER FILE_LOCKING "
 			   "ADVISE_SYSCALLS AIO MEMBARRIER SYSVIPC POSIX_MQUEUE KCMP FHANDLE "
-			   "CROSS_MEMORY_ATTACH BASE_FULL",
+			   "CROSS_MEMORY_ATTACH BASE_FULL?",
 	},
 	{
 		.why = "Programs and scripts; and core files, for whoever asks for them.",
@@ -106,17 +107,20 @@ static const struct group groups[] = {
 struct option {
 	char name[64];
 	char value[64];
+	bool may_be_missing;
 };
 
 /* Take the first option off @list. False at its end. */
 static bool next_option(const char **list, struct option *option)
 {
 	size_t length = strcspn(*list, " ");
-	size_t name = strcspn(*list, " =");
+	size_t name = strcspn(*list, " =?");
 
 	if (length == 0)
 		return false;
 	snprintf(option->name, sizeof(option->name), "%.*s", (int)name, *list);
+	option->may_be_missing = (*list)[name] == '?';
+	name += option->may_be_missing;
 	if (name < length)
 		snprintf(option->value, sizeof(option->value), "%.*s", (int)(length - name - 1),
 			 *list + name + 1);
@@ -181,6 +185,8 @@ static bool option_holds(const char *config, const struct option *option)
 {
 	char line[sizeof(struct option) + 16];
 
+	if (option->may_be_missing)
+		return true;
 	if (strcmp(option->value, "n") == 0) {
 		snprintf(line, sizeof(line), "CONFIG_%s=y", option->name);
 		return !has_line(config, line);
