@@ -195,17 +195,18 @@ int vd_vdev_restore(struct vd_vdev *vdev)
 	if (err != 0)
 		return err;
 	vd_vdev_add_status(vdev, VD_STATUS_ACKNOWLEDGE);
-	/* A device that had been given up on stays so. */
-	if (vdev->failed)
-		vd_vdev_add_status(vdev, VD_STATUS_FAILED);
-	if (vdev->driver == NULL)
+	if (vdev->driver == NULL) {
+		/* A device that had been given up on stays so. */
+		if (vdev->failed)
+			vd_vdev_add_status(vdev, VD_STATUS_FAILED);
 		return 0;
+	}
 	if (vdev->driver->restore == NULL)
 		return -VD_EOPNOTSUPP;
 	vd_vdev_add_status(vdev, VD_STATUS_DRIVER);
 	err = restore(vdev);
+	vdev->failed = err != 0;
 	if (err != 0) {
-		vdev->failed = true;
 		vd_vdev_add_status(vdev, VD_STATUS_FAILED);
 		return err;
 	}

@@ -269,6 +269,24 @@ static void a_driver_that_fails_to_freeze_goes_on(void **state)
 	vd_bus_remove_device(&bus, &device.vdev);
 }
 
+static void a_restore_can_be_tried_again(void **state)
+{
+	(void)state;
+	open_device();
+	assert_int_equal(vd_vdev_freeze(&device.vdev), 0);
+	driver.restore_err = -VD_ENOMEM;
+	assert_int_equal(vd_vdev_restore(&device.vdev), -VD_ENOMEM);
+	assert_true(device.vdev.failed);
+	driver.restore_err = 0;
+	fake_forget();
+	assert_int_equal(vd_vdev_restore(&device.vdev), 0);
+	/* The reset did away with FAILED (2.1.1). */
+	fake_expect("reset S:1 S:3 F:100000000 S:b restore:A:virtio0 enable:0 S:f");
+	assert_int_equal(device.status, READY);
+	assert_false(device.vdev.failed);
+	vd_bus_remove_device(&bus, &device.vdev);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -286,6 +304,7 @@ int main(void)
 		TEST(suspension_is_not_waited_for_for_ever),
 		TEST(a_device_that_can_not_asks_to_be_reset),
 		TEST(a_driver_that_fails_to_freeze_goes_on),
+		TEST(a_restore_can_be_tried_again),
 	};
 
 	return cmocka_run_group_tests_name("vdev_power", tests, NULL, NULL);
