@@ -355,6 +355,13 @@ static void the_byte_order_is_that_of_legacy_drivers_only(void **state)
 	assert_int_equal(fe_share(&rig.fe), 0);
 	start_queues(1);
 	vu_rig_expect_works(&rig, 0, 1);
+	/* Also if it comes before the features. */
+	vu_rig_negotiate(&rig, 0, no_status);
+	assert_int_equal(fe_set_state(&rig.fe, VD_VU_SET_VRING_ENDIAN, 0, 1), 0);
+	set_features(version_1);
+	assert_int_equal(fe_share(&rig.fe), 0);
+	start_queues(1);
+	vu_rig_expect_works(&rig, 0, 2);
 	vu_rig_refuses(&rig, VD_VU_SET_VRING_ENDIAN, &big, sizeof(big), NULL, 0, VD_FAULT_VU_ORDER,
 		       VD_VU_SET_VRING_ENDIAN, 0, 0);
 }

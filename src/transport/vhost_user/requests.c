@@ -380,8 +380,7 @@ static int set_vring_endian(struct vd_vu_backend *backend, struct vd_vu_message 
 		return bad_value(backend, message, state->num);
 	if (vring->active)
 		return bad_order(backend, message);
-	/* Only legacy drivers have a byte order of their own. */
-	vring->big_endian = state->num && !(backend->features & VD_BIT(VD_F_VERSION_1));
+	vring->big_endian = state->num;
 	vd_device_set_legacy_order(backend->dev, vring->big_endian);
 	return 0;
 }

@@ -16,6 +16,12 @@ static enum vd_ring_layout layout_of(const struct vd_vu_backend *backend)
 	return is_packed(backend) ? VD_RING_PACKED : VD_RING_SPLIT;
 }
 
+/* Only legacy drivers have a byte order of their own. */
+static bool is_big_endian(const struct vd_vu_backend *backend, const struct vd_vu_vring *vring)
+{
+	return vring->big_endian && !vd_device_has(backend->dev, VD_F_VERSION_1);
+}
+
 /* ---- signals ---- */
 
 void vd_vu_vring_call(struct vd_vu_backend *backend, uint16_t index)
@@ -71,11 +77,11 @@ static int find_ring(struct vd_vu_backend *backend, uint16_t index, struct vd_ri
 }
 
 /* The used index that our predecessor left in a split ring: SET_VRING_BASE does not bring it. */
-static uint16_t used_index(const struct vd_vu_vring *vring, const struct vd_ring_mem *ring)
+static uint16_t used_index(const struct vd_ring_mem *ring, bool big_endian)
 {
 	const struct vd_split_used *used = ring->device;
 
-	return vd_load16(&used->idx, vring->big_endian != vd_host_is_big_endian());
+	return vd_load16(&used->idx, big_endian != vd_host_is_big_endian());
 }
 
 /*
@@ -104,7 +110,7 @@ static struct vd_ring_position position_of(const struct vd_vu_backend *backend, 
 	};
 
 	if (!is_packed(backend))
-		position.used = used_index(vring, ring);
+		position.used = used_index(ring, is_big_endian(backend, vring));
 	else if (is_fresh_packed(vring, ring))
 		position = vd_ring_start(VD_RING_PACKED);
 	return position;
@@ -194,8 +200,7 @@ static int hand_over(struct vd_vu_backend *backend, uint16_t index,
 static int activate(struct vd_vu_backend *backend, uint16_t index)
 {
 	struct vd_vu_vring *vring = &backend->vrings[index];
-	struct vd_queue_setup setup = {.size = (uint16_t)vring->num,
-				       .big_endian = vring->big_endian};
+	struct vd_queue_setup setup = {.size = (uint16_t)vring->num};
 	int err = accept_features(backend);
 
 	if (err == 0 && vring->num > backend->dev->queues[index].size_max)
@@ -205,6 +210,7 @@ static int activate(struct vd_vu_backend *backend, uint16_t index)
 		err = find_ring(backend, index, &setup.ring);
 	if (err != 0)
 		return err;
+	setup.big_endian = is_big_endian(backend, vring);
 	setup.position = position_of(backend, index, &setup.ring);
 	err = open_journal(backend, index, &setup);
 	if (err == 0)
