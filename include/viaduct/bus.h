@@ -112,6 +112,8 @@ struct vd_vdev {
 	char name[16];            /* "virtioN" */
 	uint64_t features;        /* negotiated */
 	bool failed;              /* what FAILED in the status says, kept over freeze */
+	bool ready;               /* DRIVER_OK was set: the device may be notified, */
+	bool suspended;           /* but not now */
 	bool config_enabled;      /* configuration changes may be passed on, */
 	bool config_pending;      /* one waits for that */
 	struct vd_vdev_vq *queues;
@@ -214,7 +216,7 @@ static inline bool vd_vdev_has(const struct vd_vdev *vdev, unsigned bit)
 	return vdev->features & VD_BIT(bit);
 }
 
-/* Set DRIVER_OK: the device may use buffers from now on. */
+/* Set DRIVER_OK: the device may use buffers from now on. It is notified of those there are. */
 void vd_vdev_ready(struct vd_vdev *vdev);
 
 /* Reset the device: it forgets all buffers. */
@@ -231,13 +233,14 @@ int vd_vdev_find_vqs(struct vd_vdev *vdev, uint16_t count, const struct vd_vq_re
 /* Give the queues up. The device was reset. */
 void vd_vdev_del_vqs(struct vd_vdev *vdev);
 
-/* Publish what was added and notify the device if it wants that. */
+/* Publish what was added and notify the device if it wants that. Before vd_vdev_ready() the device
+ * is not notified, and while it is suspended nothing is published; that follows then. */
 void vd_vdev_kick(struct vd_vdev_vq *queue);
 
 /*
  * Reset one queue of a running device, and set it up again empty, with @size entries (0: as
  * before). Every outstanding buffer is handed to @reclaim in between. -VD_EOPNOTSUPP: without
- * RING_RESET.
+ * RING_RESET. -VD_EBUSY: suspended.
  */
 int vd_vdev_reset_vq(struct vd_vdev_vq *queue, uint16_t size,
 		     void (*reclaim)(struct vd_vdev_vq *queue, void *token));
@@ -254,7 +257,7 @@ int vd_vdev_config_get(struct vd_vdev *vdev, const struct vd_config_field *field
 int vd_vdev_config_get_bytes(struct vd_vdev *vdev, const struct vd_config_field *field, void *bytes,
 			     uint32_t len);
 
-/* Write it. -VD_EACCES: not writable. -VD_ENOENT as above. */
+/* Write it. -VD_EACCES: not writable. -VD_ENOENT as above. -VD_EBUSY: suspended. */
 int vd_vdev_config_set(struct vd_vdev *vdev, const struct vd_config_field *field, uint16_t element,
 		       uint64_t value);
 

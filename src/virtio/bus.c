@@ -41,7 +41,7 @@ static int probe(struct vd_vdev *vdev, struct vd_driver *driver)
 	err = driver->probe(vdev);
 	if (err != 0)
 		return err;
-	if (!(vdev->ops->get_status(vdev) & VD_STATUS_DRIVER_OK))
+	if (!vdev->ready)
 		vd_vdev_ready(vdev);
 	if (driver->scan != NULL)
 		driver->scan(vdev);
@@ -165,6 +165,8 @@ int vd_bus_add_device(struct vd_bus *bus, struct vd_vdev *vdev)
 	vdev->driver = NULL;
 	vdev->features = 0;
 	vdev->failed = false;
+	vdev->ready = false;
+	vdev->suspended = false;
 	vdev->config_enabled = false;
 	vdev->config_pending = false;
 	vdev->n_queues = 0;

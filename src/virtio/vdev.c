@@ -34,12 +34,16 @@ void vd_vdev_add_status(struct vd_vdev *vdev, uint8_t bits)
 
 int vd_vdev_reset(struct vd_vdev *vdev)
 {
+	vdev->ready = false;
+	vdev->suspended = false;
 	return vdev->ops->reset(vdev);
 }
 
 void vd_vdev_ready(struct vd_vdev *vdev)
 {
 	vd_vdev_add_status(vdev, VD_STATUS_DRIVER_OK);
+	vdev->ready = true;
+	vd_vdev_kick_all(vdev);
 }
 
 /* ---- features ---- */
@@ -183,7 +187,7 @@ static int restore(struct vd_vdev *vdev)
 		err = features_ok(vdev);
 	if (err == 0)
 		err = vdev->driver->restore(vdev);
-	if (err == 0 && !(vdev->ops->get_status(vdev) & VD_STATUS_DRIVER_OK))
+	if (err == 0 && !vdev->ready)
 		vd_vdev_ready(vdev);
 	return err;
 }
@@ -239,14 +243,23 @@ int vd_vdev_suspend(struct vd_vdev *vdev)
 	if (!vd_vdev_has(vdev, VD_F_SUSPEND) ||
 	    !(vdev->ops->get_status(vdev) & VD_STATUS_DRIVER_OK))
 		return -VD_EOPNOTSUPP;
+	/* From the attempt on, whatever comes of it, the queues are not ours to use (3.4.1). */
+	vdev->suspended = true;
 	vd_vdev_add_status(vdev, VD_STATUS_SUSPEND);
 	return await_status(vdev, VD_STATUS_SUSPEND, VD_STATUS_DRIVER_OK);
 }
 
 int vd_vdev_resume(struct vd_vdev *vdev)
 {
+	int err;
+
 	if (!vd_vdev_has(vdev, VD_F_SUSPEND))
 		return -VD_EOPNOTSUPP;
 	vd_vdev_add_status(vdev, VD_STATUS_DRIVER_OK);
-	return await_status(vdev, VD_STATUS_DRIVER_OK, VD_STATUS_SUSPEND);
+	err = await_status(vdev, VD_STATUS_DRIVER_OK, VD_STATUS_SUSPEND);
+	if (err != 0)
+		return err;
+	vdev->suspended = false;
+	vd_vdev_kick_all(vdev);
+	return 0;
 }

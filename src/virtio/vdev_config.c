@@ -97,6 +97,8 @@ int vd_vdev_config_set(struct vd_vdev *vdev, const struct vd_config_field *field
 		return -VD_ENOENT;
 	if (!field->writable)
 		return -VD_EACCES;
+	if (vdev->suspended)
+		return -VD_EBUSY;
 	encode(vdev, value, bytes, field->width);
 	for (uint32_t at = 0; err == 0 && at < field->width; at += width)
 		err = vdev->ops->config_write(vdev, offset + at, bytes + at, width);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The queues of a device in its driver's hands: memory, set-up, reset. VIRTIO 1.4, 2.6. */
-#include "viaduct/bus.h"
+#include "virtio/vdev.h"
+
 #include "viaduct/errno.h"
 
 #define CACHE_LINE 64u
@@ -170,11 +171,32 @@ void vd_vdev_del_vqs(struct vd_vdev *vdev)
 	vdev->queues = NULL;
 }
 
+static void notify(struct vd_vdev_vq *queue)
+{
+	queue->vdev->ops->notify(queue->vdev, queue,
+				 vd_vq_drv_notification(&queue->vq, queue->index));
+}
+
 void vd_vdev_kick(struct vd_vdev_vq *queue)
 {
-	if (vd_vq_drv_kick(&queue->vq))
-		queue->vdev->ops->notify(queue->vdev, queue,
-					 vd_vq_drv_notification(&queue->vq, queue->index));
+	if (queue->vdev->suspended)
+		return;
+	/* Before DRIVER_OK buffers may be made available, but not notified of (3.1.1). */
+	if (!queue->vdev->ready)
+		vd_vq_drv_publish(&queue->vq);
+	else if (vd_vq_drv_kick(&queue->vq))
+		notify(queue);
+}
+
+void vd_vdev_kick_all(struct vd_vdev *vdev)
+{
+	for (uint16_t i = 0; i < vdev->n_queues; i++) {
+		struct vd_vdev_vq *queue = &vdev->queues[i];
+
+		vd_vq_drv_publish(&queue->vq);
+		if (vd_vq_drv_need_kick(&queue->vq))
+			notify(queue);
+	}
 }
 
 int vd_vdev_reset_vq(struct vd_vdev_vq *queue, uint16_t size,
@@ -186,6 +208,8 @@ int vd_vdev_reset_vq(struct vd_vdev_vq *queue, uint16_t size,
 
 	if (!vd_vdev_has(vdev, VD_F_RING_RESET))
 		return -VD_EOPNOTSUPP;
+	if (vdev->suspended)
+		return -VD_EBUSY;
 	err = choose_size(queue, size != 0 ? size : queue->vq.size, &size);
 	if (err == 0)
 		err = vdev->ops->queue_disable(vdev, queue);

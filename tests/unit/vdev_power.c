@@ -287,6 +287,68 @@ static void a_restore_can_be_tried_again(void **state)
 	vd_bus_remove_device(&bus, &device.vdev);
 }
 
+static int give_one(struct vd_vdev_vq *queue)
+{
+	static unsigned char buffer[16];
+	struct vd_iov segment = {buffer, sizeof(buffer)};
+
+	return vd_vq_drv_add(&queue->vq, &segment, 0, 1, buffer);
+}
+
+static uint16_t available(void)
+{
+	return ((const uint16_t *)device.queues[0].ring.driver)[1];
+}
+
+static void a_suspended_device_is_left_alone(void **state)
+{
+	const struct vd_config_field *port = &virtio_rig_type.fields[VIRTIO_RIG_PORT];
+	uint64_t value;
+
+	(void)state;
+	open_suspendable();
+	assert_int_equal(vd_vdev_suspend(&device.vdev), 0);
+	fake_forget();
+	/* What is added is neither shown nor told until it goes on (3.4.1). */
+	assert_int_equal(give_one(&device.queues[0]), 0);
+	vd_vdev_kick(&device.queues[0]);
+	assert_int_equal(available(), 0);
+	assert_int_equal(vd_vdev_config_set(&device.vdev, port, 0, 1), -VD_EBUSY);
+	assert_int_equal(vd_vdev_config_get(&device.vdev, port, 0, &value), 0);
+	fake_expect("");
+	assert_int_equal(vd_vdev_resume(&device.vdev), 0);
+	fake_expect("S:1f kick:0");
+	assert_int_equal(available(), 1);
+	assert_int_equal(vd_vdev_config_set(&device.vdev, port, 0, 1), 0);
+	vd_bus_remove_device(&bus, &device.vdev);
+	fake_expect_clean(&device);
+}
+
+static void a_reset_ends_a_suspension(void **state)
+{
+	(void)state;
+	open_suspendable();
+	assert_int_equal(vd_vdev_suspend(&device.vdev), 0);
+	assert_int_equal(vd_vdev_recover(&device.vdev), 0);
+	fake_forget();
+	assert_int_equal(give_one(&device.queues[0]), 0);
+	vd_vdev_kick(&device.queues[0]);
+	fake_expect("kick:0");
+	vd_bus_remove_device(&bus, &device.vdev);
+}
+
+static void a_queue_is_not_reset_while_suspended(void **state)
+{
+	(void)state;
+	device.offered |= VD_BIT(VD_F_RING_RESET);
+	open_suspendable();
+	assert_int_equal(vd_vdev_suspend(&device.vdev), 0);
+	fake_forget();
+	assert_int_equal(vd_vdev_reset_vq(&device.queues[0], 0, NULL), -VD_EBUSY);
+	fake_expect("");
+	vd_bus_remove_device(&bus, &device.vdev);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -305,6 +367,9 @@ int main(void)
 		TEST(a_device_that_can_not_asks_to_be_reset),
 		TEST(a_driver_that_fails_to_freeze_goes_on),
 		TEST(a_restore_can_be_tried_again),
+		TEST(a_suspended_device_is_left_alone),
+		TEST(a_reset_ends_a_suspension),
+		TEST(a_queue_is_not_reset_while_suspended),
 	};
 
 	return cmocka_run_group_tests_name("vdev_power", tests, NULL, NULL);

@@ -341,6 +341,53 @@ static void a_queue_that_the_device_does_not_let_go_of_stays_as_it_is(void **sta
 	close_device();
 }
 
+static void kick_in_probe(struct fake_driver *self, struct vd_vdev *vdev, const char *word)
+{
+	(void)self;
+	(void)vdev;
+	if (strcmp(word, "scan") != 0)
+		return;
+	/* DRIVER_OK was set between the two. */
+	assert_int_equal(give(&device.queues[0], 1), 0);
+	vd_vdev_kick(&device.queues[0]);
+}
+
+static int fill_and_kick(struct vd_vdev *vdev)
+{
+	int err = vd_vdev_find_vqs(vdev, 2, driver.requests, device.queues);
+
+	if (err != 0)
+		return err;
+	fake_note("fill");
+	assert_int_equal(give(&device.queues[0], 0), 0);
+	vd_vdev_kick(&device.queues[0]);
+	vd_vdev_kick(&device.queues[1]);
+	/* It is available already, only not yet notified of. */
+	assert_int_equal(((uint16_t *)device.queues[0].ring.driver)[1], 1);
+	return 0;
+}
+
+/* A probe fills its queues; the device must not hear of it before it is told to begin (3.1.1). */
+static void nothing_is_notified_before_driver_ok(void **state)
+{
+	(void)state;
+	driver.driver.probe = fill_and_kick;
+	driver.hook = kick_in_probe;
+	vd_bus_init(&bus);
+	assert_int_equal(vd_bus_add_driver(&bus, &driver.driver), 0);
+	fake_forget();
+	assert_int_equal(vd_bus_add_device(&bus, &device.vdev), 0);
+	assert_non_null(strstr(fake_log, "fill S:f kick:0 scan:A:virtio0 kick:0"));
+	assert_null(strstr(fake_log, "kick:1"));
+	/* Nor after a reset. */
+	fake_forget();
+	assert_int_equal(vd_vdev_reset(&device.vdev), 0);
+	assert_int_equal(give(&device.queues[1], 2), 0);
+	vd_vdev_kick(&device.queues[1]);
+	fake_expect("reset");
+	close_device();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -359,6 +406,7 @@ int main(void)
 		TEST(a_queue_that_is_reset_is_as_large_as_the_device_allows),
 		TEST(without_ring_reset_a_queue_stays),
 		TEST(a_queue_that_the_device_does_not_let_go_of_stays_as_it_is),
+		TEST(nothing_is_notified_before_driver_ok),
 	};
 
 	return cmocka_run_group_tests_name("vdev_queue", tests, NULL, NULL);
