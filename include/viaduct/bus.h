@@ -240,7 +240,8 @@ void vd_vdev_kick(struct vd_vdev_vq *queue);
 /*
  * Reset one queue of a running device, and set it up again empty, with @size entries (0: as
  * before). Every outstanding buffer is handed to @reclaim in between. -VD_EOPNOTSUPP: without
- * RING_RESET. -VD_EBUSY: suspended.
+ * RING_RESET. -VD_EBUSY: suspended. After an error of setting it up the queue is broken; this can
+ * be tried again.
  */
 int vd_vdev_reset_vq(struct vd_vdev_vq *queue, uint16_t size,
 		     void (*reclaim)(struct vd_vdev_vq *queue, void *token));

@@ -56,6 +56,7 @@ extern "C" {
 	X(QUEUE_MEMORY, "part {1} of queue {0} is not inside shared memory or not aligned (address {2x})")      \
 	X(QUEUE_POSITION, "queue {0} can't start at available {1} and used {2}")                                \
 	X(QUEUE_READY, "queue {0} was changed while it was in use")                                             \
+	X(QUEUE_LOST, "queue {0} could not be set up again: error {1}")                                         \
 	X(NEEDS_RESET, "the device asks to be reset (status {0x})")                                             \
 	X(START_FAILED, "the device could not start: error {0}")                                                \
 	X(SUSPEND_FAILED, "the device could not suspend or resume: error {0}")                                  \

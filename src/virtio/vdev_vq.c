@@ -199,6 +199,15 @@ void vd_vdev_kick_all(struct vd_vdev *vdev)
 	}
 }
 
+/* The queue has no memory any more: keep everybody off it. */
+static void lose(struct vd_vdev_vq *queue, int err)
+{
+	struct vd_fault fault = {.code = VD_FAULT_QUEUE_LOST,
+				 .value = {queue->index, (uint64_t)-err}};
+
+	vd_vq_drv_break(&queue->vq, &fault);
+}
+
 int vd_vdev_reset_vq(struct vd_vdev_vq *queue, uint16_t size,
 		     void (*reclaim)(struct vd_vdev_vq *queue, void *token))
 {
@@ -218,5 +227,8 @@ int vd_vdev_reset_vq(struct vd_vdev_vq *queue, uint16_t size,
 	while (vd_vq_drv_detach(&queue->vq, &token) == 1)
 		reclaim(queue, token);
 	release(queue);
-	return set_up(queue, size);
+	err = set_up(queue, size);
+	if (err != 0)
+		lose(queue, err);
+	return err;
 }

@@ -388,6 +388,41 @@ static void nothing_is_notified_before_driver_ok(void **state)
 	close_device();
 }
 
+/* Its memory is gone; whoever still has the queue must not find that out the hard way. */
+static void a_queue_that_can_not_be_set_up_again_is_broken(void **state)
+{
+	struct vd_used used;
+	void *token;
+
+	(void)state;
+	for (unsigned n = 0; n < 4; n++) {
+		open_resettable(n % 2 == 0 ? 0 : RING_PACKED);
+		assert_int_equal(give(&device.queues[0], 0), 0);
+		if (n < 2)
+			device.shared.fail_at = device.shared.calls + 1;
+		else
+			device.enable_err = -VD_EIO;
+		reclaimed = 0;
+		assert_int_equal(vd_vdev_reset_vq(&device.queues[0], 16, reclaim),
+				 n < 2 ? -VD_ENOMEM : -VD_EIO);
+		assert_int_equal(reclaimed, 1);
+		assert_int_equal(device.shared.live, 0);
+		assert_int_equal(device.local.live, 0);
+		assert_int_equal(give(&device.queues[0], 0), -VD_EPROTO);
+		assert_int_equal(vd_vq_drv_get(&device.queues[0].vq, &used), -VD_EPROTO);
+		assert_int_equal(vd_vq_drv_detach(&device.queues[0].vq, &token), 0);
+		assert_false(vd_vq_drv_enable_cb(&device.queues[0].vq));
+		vd_vdev_kick(&device.queues[0]);
+		assert_string_equal(vd_fault_name(vd_vq_drv_fault(&device.queues[0].vq)->code),
+				    "QUEUE_LOST");
+		/* It can be tried again. */
+		device.enable_err = 0;
+		assert_int_equal(vd_vdev_reset_vq(&device.queues[0], 8, reclaim), 0);
+		assert_int_equal(give(&device.queues[0], 0), 0);
+		close_device();
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -407,6 +442,7 @@ int main(void)
 		TEST(without_ring_reset_a_queue_stays),
 		TEST(a_queue_that_the_device_does_not_let_go_of_stays_as_it_is),
 		TEST(nothing_is_notified_before_driver_ok),
+		TEST(a_queue_that_can_not_be_set_up_again_is_broken),
 	};
 
 	return cmocka_run_group_tests_name("vdev_queue", tests, NULL, NULL);
