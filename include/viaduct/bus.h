@@ -44,7 +44,8 @@ struct vd_vdev_ops {
 	/* Access configuration space; one field, or one element of an array field, at a time. */
 	int (*config_read)(struct vd_vdev *vdev, uint32_t offset, void *bytes, uint32_t len);
 	int (*config_write)(struct vd_vdev *vdev, uint32_t offset, const void *bytes, uint32_t len);
-	/* optional: a number that changes when configuration space does. */
+	/* optional: a number that changes when configuration space does. Without it values that
+	 * take several accesses are read until two looks agree. */
 	uint32_t (*config_generation)(struct vd_vdev *vdev);
 	/* The most entries queue @index may have; 0: there is no such queue. */
 	uint16_t (*queue_size_max)(struct vd_vdev *vdev, uint16_t index);

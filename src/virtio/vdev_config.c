@@ -3,6 +3,8 @@
 #include "viaduct/bus.h"
 #include "viaduct/errno.h"
 
+#include <string.h>
+
 /* How often a value that keeps changing is read again. A device changes it now and then, not
  * always. */
 #define CONFIG_ATTEMPTS 100u
@@ -11,11 +13,6 @@ static bool exists(struct vd_vdev *vdev, const struct vd_config_field *field, ui
 {
 	return element < field->count && (field->feature == VD_F_NONE ||
 					  (vdev->ops->get_features(vdev) & VD_BIT(field->feature)));
-}
-
-static uint32_t generation(struct vd_vdev *vdev)
-{
-	return vdev->ops->config_generation != NULL ? vdev->ops->config_generation(vdev) : 0;
 }
 
 /* Fields are little-endian, those of a legacy device in the driver's order (2.5.3). */
@@ -42,19 +39,40 @@ static void encode(const struct vd_vdev *vdev, uint64_t value, unsigned char *by
 		bytes[big ? width - 1 - i : i] = (unsigned char)(value >> (8 * i));
 }
 
-/* Read @len bytes in accesses of @width that all belong to one generation. */
+/* One look at @len bytes, in accesses of @width. *@same: nothing differs from what @bytes held. */
+static int look(struct vd_vdev *vdev, uint32_t offset, unsigned char *bytes, uint32_t len,
+		uint32_t width, bool *same)
+{
+	*same = true;
+	for (uint32_t at = 0; at < len; at += width) {
+		unsigned char piece[4];
+		int err = vdev->ops->config_read(vdev, offset + at, piece, width);
+
+		if (err != 0)
+			return err;
+		*same = *same && memcmp(bytes + at, piece, width) == 0;
+		memcpy(bytes + at, piece, width);
+	}
+	return 0;
+}
+
+/* Read @len bytes in accesses of @width that all belong together. */
 static int read_steady(struct vd_vdev *vdev, uint32_t offset, unsigned char *bytes, uint32_t len,
 		       uint32_t width)
 {
-	for (unsigned attempt = 0; attempt < CONFIG_ATTEMPTS; attempt++) {
-		uint32_t before = generation(vdev);
-		int err = 0;
+	bool counted = vdev->ops->config_generation != NULL;
 
-		for (uint32_t at = 0; err == 0 && at < len; at += width)
-			err = vdev->ops->config_read(vdev, offset + at, bytes + at, width);
+	for (unsigned attempt = 0; attempt < CONFIG_ATTEMPTS; attempt++) {
+		uint32_t before = counted ? vdev->ops->config_generation(vdev) : 0;
+		bool same;
+		int err = look(vdev, offset, bytes, len, width, &same);
+
 		if (err != 0)
 			return err;
-		if (generation(vdev) == before)
+		/* A legacy device does not count: two looks must agree, unless one access was all
+		 * it took (2.5.4). */
+		if (counted ? vdev->ops->config_generation(vdev) == before
+			    : len == width || (same && attempt > 0))
 			return 0;
 	}
 	return -VD_EAGAIN;
@@ -65,7 +83,7 @@ int vd_vdev_config_get(struct vd_vdev *vdev, const struct vd_config_field *field
 {
 	/* Nothing wider than 32 bits is read in one piece (2.5.1). */
 	uint32_t width = field->width > 4 ? 4 : field->width;
-	unsigned char bytes[8];
+	unsigned char bytes[8] = {0};
 	int err;
 
 	if (!exists(vdev, field, element))
