@@ -34,8 +34,8 @@ void vd_shared_destroy(struct vd_shared *shared);
  * Install a SIGBUS handler that survives memory being taken away by the process that shared it:
  * zero pages take its place, and whoever mapped it is told (a vhost-user back end ends the
  * connection with VU_REGION_SHRUNK). A SIGBUS that has nothing to do with shared memory goes to
- * whoever handled it before. Once in a process, before other threads start. Negative errno on
- * failure.
+ * whoever handled it before. In a process once (again does nothing), before other threads start.
+ * Negative errno on failure.
  */
 int vd_guard_install(void);
 

@@ -39,6 +39,12 @@ static struct guard *find(const unsigned char *address)
 	return NULL;
 }
 
+/* By somebody, with kill() and the like; there is no access to repeat, and no address. */
+static bool was_sent(const siginfo_t *info)
+{
+	return info->si_code <= 0;
+}
+
 /* Not ours: as if we were not here. */
 static void pass_on(int signal, siginfo_t *info, void *context)
 {
@@ -46,32 +52,46 @@ static void pass_on(int signal, siginfo_t *info, void *context)
 		before.sa_sigaction(signal, info, context);
 	} else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
 		before.sa_handler(signal);
-	} else {
+	} else if (before.sa_handler == SIG_DFL || !was_sent(info)) {
 		/* Returning repeats the access, this time with the default action. */
 		(void)sigaction(signal, &before, NULL);
+		if (was_sent(info))
+			(void)raise(signal);
 	}
+}
+
+/* Without a reservation, or a large mapping could not be replaced on a small machine. */
+static bool replace(const struct guard *guard)
+{
+	return mmap(guard->base, guard->size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
 }
 
 static void handle(int signal, siginfo_t *info, void *context)
 {
 	int saved_errno = errno;
-	struct guard *guard = find(info->si_addr);
+	struct guard *guard = was_sent(info) ? NULL : find(info->si_addr);
 
-	if (guard == NULL || mmap(guard->base, guard->size, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
-		pass_on(signal, info, context);
-	} else {
+	if (guard != NULL && replace(guard))
 		*guard->hit = true;
-	}
+	else
+		pass_on(signal, info, context);
 	errno = saved_errno;
 }
 
 int vd_guard_install(void)
 {
 	struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	struct sigaction now;
 
 	sigemptyset(&action.sa_mask);
-	return sigaction(SIGBUS, &action, &before) == 0 ? 0 : -errno;
+	if (sigaction(SIGBUS, NULL, &now) != 0)
+		return -errno;
+	/* Once is enough, and passing on to ourselves would never end. */
+	if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == handle)
+		return 0;
+	before = now;
+	return sigaction(SIGBUS, &action, NULL) == 0 ? 0 : -errno;
 }
 
 int vd_guard_add(void *base, size_t size, volatile bool *hit)
