@@ -293,8 +293,9 @@ int vd_vu_backend_poll(struct vd_vu_backend *backend)
 		err = handle_messages(backend);
 	if (err == 0)
 		handle_kicks(backend);
-	if (err == 0)
-		err = check_memory(backend);
+	/* Memory that is gone explains whatever else did not make sense. */
+	if (check_memory(backend) != 0)
+		err = -VD_EPROTO;
 	if (err != 0)
 		end(backend);
 	return err;
