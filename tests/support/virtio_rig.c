@@ -107,18 +107,21 @@ static void queue_stop(struct vd_device *dev, uint16_t index)
 	note_number(dev, "queue_stop", index);
 }
 
-/* Give back all there is. */
+/* Give back all there is, and ask to be notified of more. */
 static void serve(struct vd_device *dev, uint16_t index)
 {
-	struct vd_vq_dev *vq = vd_device_vq(dev, index);
+	struct vd_vq_dev *vq;
 	struct vd_iov iov[8];
 	struct vd_chain chain = {.iov = iov, .iov_max = 8};
 
-	while (vq != NULL && vd_vq_dev_pop(vq, &chain) == 1) {
+	while ((vq = vd_device_vq(dev, index)) != NULL && vd_vq_dev_pop(vq, &chain) == 1) {
 		assert_int_equal(vd_vq_dev_push(vq, &chain, 0), 0);
 		rig_of(dev)->n_served++;
 	}
 	vd_device_flush(dev, index);
+	vq = vd_device_vq(dev, index);
+	if (vq != NULL)
+		(void)vd_vq_dev_enable_notify(vq);
 }
 
 static bool notify(struct vd_device *dev, uint16_t index)
@@ -217,7 +220,7 @@ static void give_state(struct virtio_rig *rig)
 	}
 }
 
-void virtio_rig_attach(struct virtio_rig *rig, uint64_t carried)
+void virtio_rig_make(struct virtio_rig *rig)
 {
 	give_state(rig);
 	pages_take(&rig->data, 4096, 1);
@@ -225,6 +228,11 @@ void virtio_rig_attach(struct virtio_rig *rig, uint64_t carried)
 		.peer = VIRTIO_RIG_DATA, .size = 4096, .local = rig->data.at, .rights = VD_MEM_RW};
 	rig->mem = (struct vd_mem){.window = &rig->window, .count = 1, .capacity = 1};
 	assert_int_equal(vd_device_init(&rig->dev, &rig->config), 0);
+}
+
+void virtio_rig_attach(struct virtio_rig *rig, uint64_t carried)
+{
+	virtio_rig_make(rig);
 	vd_device_attach(&rig->dev, &rig->transport, rig, &rig->mem, carried);
 }
 

@@ -77,7 +77,10 @@ struct virtio_rig {
 /* Fill in what virtio_rig_open() takes: everything offered, three queues. */
 void virtio_rig_init(struct virtio_rig *rig);
 
-/* Make the device and attach it to the transport; features of the latter as given. */
+/* Make the device, for another transport. */
+void virtio_rig_make(struct virtio_rig *rig);
+
+/* Make it and attach it to the transport; features of the latter as given. */
 void virtio_rig_attach(struct virtio_rig *rig, uint64_t carried);
 
 /* Both of these, with all features carried. */
