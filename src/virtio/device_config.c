@@ -98,7 +98,9 @@ int vd_device_config_update(struct vd_device *dev, uint32_t offset, const void *
 		dev->config_held = true;
 		return -VD_EBUSY;
 	}
-	memcpy(dev->config + offset, bytes, len);
+	/* A device without configuration space has no bytes to begin with. */
+	if (len > 0)
+		memcpy(dev->config + offset, bytes, len);
 	dev->config_generation++;
 	/* A pause is not the driver's doing, and it would not look again afterwards. */
 	if (dev->running || dev->paused)

@@ -256,7 +256,8 @@ int fe_query(struct fe *fe, uint32_t request, const void *payload, uint32_t size
 		return err;
 	if (!is_answer(&message, request, answer_size))
 		return -EBADMSG;
-	memcpy(answer, message.payload, answer_size);
+	if (answer_size > 0)
+		memcpy(answer, message.payload, answer_size);
 	return 0;
 }
 
