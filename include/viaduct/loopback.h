@@ -62,7 +62,8 @@ int vd_loopback_init(struct vd_loopback *loop, const struct vd_loopback_config *
 bool vd_loopback_poll_device(struct vd_loopback *loop);
 bool vd_loopback_poll_driver(struct vd_loopback *loop);
 
-/* The device dies without a word: from now on every access of the driver fails with -VD_ENODEV. */
+/* The device dies without a word: from now on every access of the driver fails with -VD_ENODEV.
+ * Nobody looks at config.dev again; its memory is free. */
 void vd_loopback_kill_device(struct vd_loopback *loop);
 
 /* A device (the same one, started again, or another of its kind) takes the place of the dead one.

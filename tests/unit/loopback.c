@@ -375,6 +375,11 @@ static void as_many_queues_as_there_are_bits(void **state)
 
 /* ---- death ---- */
 
+static void forget_all(struct vd_device *dev)
+{
+	(void)dev;
+}
+
 static void a_dead_device_answers_nothing(void **state)
 {
 	const struct vd_config_field *port = &virtio_rig_type.fields[VIRTIO_RIG_PORT];
@@ -458,6 +463,40 @@ static void a_device_may_die_in_its_own_callback(void **state)
 	close_pair();
 }
 
+/* The memory of a dead device may be somebody else's by now. */
+static void nobody_looks_into_a_dead_device(void **state)
+{
+	struct vd_loopback_config config = loop_config();
+	struct vd_device *dev = malloc(sizeof(*dev));
+	const struct vd_config_field *port = &virtio_rig_type.fields[VIRTIO_RIG_PORT];
+	uint64_t value;
+
+	(void)state;
+	virtio_rig_init(&rig);
+	rig.ops.fault = NULL;
+	rig.ops.accept = NULL;
+	rig.ops.start = NULL;
+	rig.ops.queue_start = NULL;
+	rig.ops.queue_stop = NULL;
+	virtio_rig_make(&rig);
+	memcpy(dev, &rig.dev, sizeof(*dev));
+	config.dev = dev;
+	rig.ops.stop = forget_all;
+	join(&config);
+	assert_non_null(loop.vdev.driver);
+	vd_loopback_kill_device(&loop);
+	free(dev);
+	assert_int_equal(vd_vdev_config_get(&loop.vdev, port, 0, &value), -VD_ENODEV);
+	assert_int_equal(loop.vdev.ops->queue_size_max(&loop.vdev, 0), 0);
+	assert_int_equal(vd_vdev_recover(&loop.vdev), -VD_ENODEV);
+	(void)vd_loopback_poll_device(&loop);
+	(void)vd_loopback_poll_driver(&loop);
+	vd_loopback_revive_device(&loop, &rig.dev);
+	rig.ops.stop = forget_all;
+	assert_int_equal(vd_vdev_recover(&loop.vdev), 0);
+	close_pair();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -475,6 +514,7 @@ int main(void)
 		cmocka_unit_test(a_driver_that_hears_of_the_death_breaks_its_queues),
 		cmocka_unit_test(a_device_that_comes_back_is_found_reset),
 		cmocka_unit_test(a_device_may_die_in_its_own_callback),
+		cmocka_unit_test(nobody_looks_into_a_dead_device),
 	};
 
 	return cmocka_run_group_tests_name("loopback", tests, NULL, NULL);

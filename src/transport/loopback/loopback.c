@@ -111,14 +111,18 @@ static int config_write(struct vd_vdev *vdev, uint32_t offset, const void *bytes
 
 static uint32_t config_generation(struct vd_vdev *vdev)
 {
-	return loop_of(vdev)->config.dev->config_generation;
+	const struct vd_loopback *loop = loop_of(vdev);
+
+	/* The memory of a dead device may be somebody else's by now. */
+	return loop->detached ? 0 : loop->config.dev->config_generation;
 }
 
 static uint16_t queue_size_max(struct vd_vdev *vdev, uint16_t index)
 {
-	const struct vd_device *dev = loop_of(vdev)->config.dev;
+	const struct vd_loopback *loop = loop_of(vdev);
+	const struct vd_device *dev = loop->config.dev;
 
-	return index < dev->n_queues ? dev->queues[index].size_max : 0;
+	return !loop->detached && index < dev->n_queues ? dev->queues[index].size_max : 0;
 }
 
 static int queue_enable(struct vd_vdev *vdev, struct vd_vdev_vq *queue)
@@ -221,6 +225,8 @@ int vd_loopback_init(struct vd_loopback *loop, const struct vd_loopback_config *
 
 void vd_loopback_kill_device(struct vd_loopback *loop)
 {
+	if (loop->detached)
+		return;
 	loop->detached = true;
 	loop->to_device = 0;
 	vd_device_detach(loop->config.dev);
