@@ -497,6 +497,27 @@ static void nobody_looks_into_a_dead_device(void **state)
 	close_pair();
 }
 
+/* Control is a call from one side into the other; the family serves its queues when it is polled. */
+static void queues_are_looked_at_when_the_device_is_polled(void **state)
+{
+	(void)state;
+	open_pair(VIRTIO_RIG_FEATURES);
+	loop.config.ring_device = ring_device;
+	device_rings = 0;
+	/* Made available, but not notified of. */
+	give(1, 0);
+	vd_vq_drv_publish(&queues[1].vq);
+	assert_int_equal(vd_vdev_reset_vq(&queues[0], 8, NULL), 0);
+	virtio_rig_expect(&rig, "queue_stop:0 queue_start:0");
+	assert_int_equal(device_rings, 1);
+	assert_int_equal(loop.n_to_device, 0);
+	assert_true(vd_loopback_poll_device(&loop));
+	virtio_rig_expect(&rig, "notify:1");
+	assert_true(vd_loopback_poll_driver(&loop));
+	assert_int_equal(n_used[1], 1);
+	close_pair();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,6 +536,7 @@ int main(void)
 		cmocka_unit_test(a_device_that_comes_back_is_found_reset),
 		cmocka_unit_test(a_device_may_die_in_its_own_callback),
 		cmocka_unit_test(nobody_looks_into_a_dead_device),
+		cmocka_unit_test(queues_are_looked_at_when_the_device_is_polled),
 	};
 
 	return cmocka_run_group_tests_name("loopback", tests, NULL, NULL);

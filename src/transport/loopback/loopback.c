@@ -33,9 +33,20 @@ static void device_config_changed(struct vd_device *dev)
 	tell_driver(dev->transport_data, CONFIG_BIT);
 }
 
+/* As if the driver had notified us. */
+static void device_kick_later(struct vd_device *dev, uint16_t index)
+{
+	struct vd_loopback *loop = dev->transport_data;
+
+	__atomic_fetch_or(&loop->to_device, VD_BIT(index), __ATOMIC_RELEASE);
+	if (loop->config.ring_device != NULL)
+		loop->config.ring_device(loop);
+}
+
 static const struct vd_device_transport_ops device_ops = {
 	.notify = device_notify,
 	.config_changed = device_config_changed,
+	.kick_later = device_kick_later,
 };
 
 bool vd_loopback_poll_device(struct vd_loopback *loop)
