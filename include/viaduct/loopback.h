@@ -19,8 +19,12 @@
 extern "C" {
 #endif
 
-/* Notifications are noted in a word of bits: one for each queue, the last for configuration. */
+/* Notifications are noted as bits: one for each queue, the last for configuration. */
 #define VD_LOOPBACK_QUEUES 63u
+
+struct vd_loopback_bits {
+	uint32_t word[2];
+};
 
 struct vd_loopback;
 
@@ -48,8 +52,8 @@ struct vd_loopback {
 
 	/* private */
 	struct vd_loopback_config config;
-	uint64_t to_device; /* notifications sent and not fetched */
-	uint64_t to_driver;
+	struct vd_loopback_bits to_device; /* notifications sent and not fetched */
+	struct vd_loopback_bits to_driver;
 	uint64_t n_to_device; /* notifications sent, for statistics and tests */
 	uint64_t n_to_driver;
 	bool detached; /* the device end was taken away, as if its processor had died */

@@ -6,18 +6,41 @@
 
 #include <string.h>
 
-#define CONFIG_BIT (UINT64_C(1) << VD_LOOPBACK_QUEUES)
+#define CONFIG_BIT VD_LOOPBACK_QUEUES
 
 static struct vd_loopback *loop_of(struct vd_vdev *vdev)
 {
 	return (struct vd_loopback *)(void *)((char *)vdev - offsetof(struct vd_loopback, vdev));
 }
 
+/* ---- notifications on their way ---- */
+
+/* Small cores do not have 64-bit atomics; that two words are not taken at the same time does not
+ * matter. */
+static void note(struct vd_loopback_bits *bits, unsigned bit)
+{
+	__atomic_fetch_or(&bits->word[bit / 32], UINT32_C(1) << bit % 32, __ATOMIC_RELEASE);
+}
+
+static uint32_t fetch_word(uint32_t *word)
+{
+	if (__atomic_load_n(word, __ATOMIC_RELAXED) == 0)
+		return 0;
+	return __atomic_exchange_n(word, 0, __ATOMIC_ACQUIRE);
+}
+
+static uint64_t fetch(struct vd_loopback_bits *bits)
+{
+	uint64_t low = fetch_word(&bits->word[0]);
+
+	return low | (uint64_t)fetch_word(&bits->word[1]) << 32;
+}
+
 /* ---- the device's side ---- */
 
-static void tell_driver(struct vd_loopback *loop, uint64_t bit)
+static void tell_driver(struct vd_loopback *loop, unsigned bit)
 {
-	__atomic_fetch_or(&loop->to_driver, bit, __ATOMIC_RELEASE);
+	note(&loop->to_driver, bit);
 	loop->n_to_driver++;
 	if (loop->config.ring_driver != NULL)
 		loop->config.ring_driver(loop);
@@ -25,7 +48,7 @@ static void tell_driver(struct vd_loopback *loop, uint64_t bit)
 
 static void device_notify(struct vd_device *dev, uint16_t index)
 {
-	tell_driver(dev->transport_data, VD_BIT(index));
+	tell_driver(dev->transport_data, index);
 }
 
 static void device_config_changed(struct vd_device *dev)
@@ -38,7 +61,7 @@ static void device_kick_later(struct vd_device *dev, uint16_t index)
 {
 	struct vd_loopback *loop = dev->transport_data;
 
-	__atomic_fetch_or(&loop->to_device, VD_BIT(index), __ATOMIC_RELEASE);
+	note(&loop->to_device, index);
 	if (loop->config.ring_device != NULL)
 		loop->config.ring_device(loop);
 }
@@ -51,11 +74,11 @@ static const struct vd_device_transport_ops device_ops = {
 
 bool vd_loopback_poll_device(struct vd_loopback *loop)
 {
-	uint64_t bits = __atomic_exchange_n(&loop->to_device, 0, __ATOMIC_ACQUIRE);
+	uint64_t bits = fetch(&loop->to_device);
 
 	for (uint16_t i = 0; !loop->detached && i < loop->config.dev->n_queues; i++)
 		if ((bits & VD_BIT(i)) && vd_device_kick(loop->config.dev, vd_notification(i, 0)))
-			__atomic_fetch_or(&loop->to_device, VD_BIT(i), __ATOMIC_RELAXED);
+			note(&loop->to_device, i);
 	return bits != 0;
 }
 
@@ -166,7 +189,7 @@ static void notify(struct vd_vdev *vdev, struct vd_vdev_vq *queue, uint32_t noti
 	struct vd_loopback *loop = loop_of(vdev);
 
 	(void)notification;
-	__atomic_fetch_or(&loop->to_device, VD_BIT(queue->index), __ATOMIC_RELEASE);
+	note(&loop->to_device, queue->index);
 	loop->n_to_device++;
 	if (loop->config.ring_device != NULL)
 		loop->config.ring_device(loop);
@@ -189,12 +212,12 @@ static const struct vd_vdev_ops driver_ops = {
 
 bool vd_loopback_poll_driver(struct vd_loopback *loop)
 {
-	uint64_t bits = __atomic_exchange_n(&loop->to_driver, 0, __ATOMIC_ACQUIRE);
+	uint64_t bits = fetch(&loop->to_driver);
 
 	for (uint16_t i = 0; i < VD_LOOPBACK_QUEUES && i < loop->vdev.n_queues; i++)
 		if (bits & VD_BIT(i))
 			vd_vdev_queue_notified(&loop->vdev, i);
-	if (bits & CONFIG_BIT)
+	if (bits & VD_BIT(CONFIG_BIT))
 		vd_vdev_config_changed(&loop->vdev);
 	return bits != 0;
 }
@@ -239,7 +262,7 @@ void vd_loopback_kill_device(struct vd_loopback *loop)
 	if (loop->detached)
 		return;
 	loop->detached = true;
-	loop->to_device = 0;
+	(void)fetch(&loop->to_device);
 	vd_device_detach(loop->config.dev);
 }
 
