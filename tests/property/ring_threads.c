@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATIENCE_S 20
@@ -27,11 +28,13 @@
 enum waiting {
 	ON_FUTEX,
 	ON_EVENTFD,
+	SPINNING, /* on a flag: the quickest to go to sleep and to wake, and so to miss one another
+		   */
 	BY_POLLING,
 	WAYS,
 };
 
-static const char *const way_names[] = {"futex", "eventfd", "polling"};
+static const char *const way_names[] = {"futex", "eventfd", "spinning", "polling"};
 
 /* ---- doorbells ---- */
 
@@ -60,9 +63,9 @@ static void bell_ring(struct bell *bell)
 
 	if (bell->way == ON_EVENTFD && write(bell->fd, &one, sizeof(one)) != sizeof(one))
 		abort();
+	atomic_store(&bell->rung, 1);
 	if (bell->way != ON_FUTEX)
 		return;
-	atomic_store(&bell->rung, 1);
 	syscall(SYS_futex, &bell->rung, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
@@ -87,6 +90,20 @@ static bool eventfd_wait(struct bell *bell)
 	       read(bell->fd, &count, sizeof(count)) == sizeof(count);
 }
 
+static bool spin(struct bell *bell)
+{
+	time_t start = time(NULL);
+
+	for (uint32_t turns = 1; atomic_exchange(&bell->rung, 0) == 0; turns++) {
+		if (turns % 1024 != 0)
+			continue;
+		sched_yield();
+		if (time(NULL) - start > PATIENCE_S)
+			return false;
+	}
+	return true;
+}
+
 /* False if nobody rang for so long that nobody will. */
 static bool bell_wait(struct bell *bell)
 {
@@ -94,6 +111,8 @@ static bool bell_wait(struct bell *bell)
 		return futex_wait(bell);
 	if (bell->way == ON_EVENTFD)
 		return eventfd_wait(bell);
+	if (bell->way == SPINNING)
+		return spin(bell);
 	sched_yield();
 	return true;
 }
@@ -375,7 +394,7 @@ int main(int argc, char **argv)
 {
 	static const uint16_t sizes[] = {1, 4, 16, 128};
 	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-	uint32_t messages = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 0) : 20000;
+	uint32_t messages = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 0) : 8000;
 
 	for (unsigned number = 0; number < 16; number++)
 		for (enum waiting way = ON_FUTEX; way < WAYS; way++)

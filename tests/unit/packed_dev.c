@@ -284,6 +284,29 @@ static void a_batch_shows_when_its_first_flags_do(void **state)
 	dev_rig_close(&rig);
 }
 
+static void a_used_descriptor_is_left_alone(void **state)
+{
+	struct peer_desc used[3];
+
+	open_rig(state, 4, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		offer_one();
+		assert_int_equal(dev_rig_pop(&rig), 1);
+		push(i);
+		vd_vq_dev_flush(&rig.vq);
+		vd_vq_dev_enable_notify(&rig.vq);
+		used[i] = slot(i);
+		/* Nor does it ever touch the address, in which it has nothing to say. */
+		assert_int_equal(used[i].addr, RIG_NEXT);
+		for (unsigned j = 0; j <= i; j++) {
+			struct peer_desc now = slot(j);
+
+			assert_memory_equal(&now, &used[j], sizeof(now));
+		}
+	}
+	dev_rig_close(&rig);
+}
+
 static void a_ring_of_one_goes_round_and_round(void **state)
 {
 	struct peer_used used;
@@ -484,8 +507,10 @@ static void the_driver_is_told_by_mode_whether_to_notify(void **state)
 	open_rig(state, 4, 0);
 	vd_vq_dev_disable_notify(&rig.vq);
 	assert_int_equal(peer_get_wish(&rig.driver.ring, false).mode, VD_EVENT_DISABLE);
+	assert_int_equal(peer_get_wish(&rig.driver.ring, false).event, 0);
 	assert_false(vd_vq_dev_enable_notify(&rig.vq));
 	assert_int_equal(peer_get_wish(&rig.driver.ring, false).mode, VD_EVENT_ENABLE);
+	assert_int_equal(peer_get_wish(&rig.driver.ring, false).event, 0);
 	offer_one();
 	assert_true(vd_vq_dev_enable_notify(&rig.vq));
 	dev_rig_close(&rig);
@@ -543,6 +568,9 @@ static void positions_behind_the_ring_are_refused(void **state)
 	expect_position(4, 5, -VD_EINVAL);
 	expect_position(0x8005, 0x8004, -VD_EINVAL);
 	expect_position(0xffff, 0xffff, -VD_EINVAL);
+	/* In another lap each. */
+	expect_position(4, 0x8005, -VD_EINVAL);
+	expect_position(0x8000, 5, -VD_EINVAL);
 	expect_position(0x8004, 0x8004, 0);
 	dev_rig_close(&rig);
 }
@@ -574,6 +602,7 @@ int main(void)
 		ON_PACKED(used_descriptors_say_whether_anything_was_written),
 		ON_PACKED(used_descriptors_appear_in_the_order_of_pushing),
 		ON_PACKED(a_batch_shows_when_its_first_flags_do),
+		ON_PACKED(a_used_descriptor_is_left_alone),
 		ON_PACKED(a_ring_of_one_goes_round_and_round),
 		ON_PACKED(the_largest_ring_can_be_full),
 		ON_PACKED(a_list_as_long_as_the_largest_ring_is_popped),

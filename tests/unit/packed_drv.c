@@ -167,6 +167,34 @@ static void ids_rotate_and_are_used_by_one_buffer_each(void **state)
 	drv_rig_close(&rig);
 }
 
+static void a_descriptor_is_left_alone_until_it_is_used(void **state)
+{
+	struct peer_desc given[5];
+	uint16_t first;
+
+	open_rig(state, 5, 0);
+	first = drv_rig_give(&rig, 2, 1, 0);
+	for (unsigned i = 0; i < 3; i++)
+		given[i] = slot(i);
+	drv_rig_give(&rig, 0, 1, 1);
+	vd_vq_drv_kick(&rig.vq);
+	peer_device_use(&rig.device, rig.chain.id, 5, 1);
+	given[0] = slot(0);
+	drv_rig_expect(&rig, 1, 5);
+	vd_vq_drv_enable_cb(&rig.vq);
+	vd_vq_drv_disable_cb(&rig.vq);
+	assert_int_equal(drv_rig_add(&rig, 1, 0, 2), 0);
+	assert_int_equal(drv_rig_add(&rig, 1, 0, 3), -VD_ENOSPC);
+	for (unsigned i = 0; i < 3; i++) {
+		struct peer_desc now = slot(i);
+
+		assert_memory_equal(&now, &given[i], sizeof(now));
+	}
+	peer_device_use(&rig.device, first, 0, 3);
+	drv_rig_expect(&rig, 0, 0);
+	drv_rig_close(&rig);
+}
+
 /* ---- what is used ---- */
 
 static void slots_are_skipped_by_what_was_given_not_by_what_is_there(void **state)
@@ -256,6 +284,7 @@ int main(void)
 		ON_PACKED(a_ring_of_one_goes_round_and_round),
 		ON_PACKED(the_largest_ring_can_be_full),
 		ON_PACKED(ids_rotate_and_are_used_by_one_buffer_each),
+		ON_PACKED(a_descriptor_is_left_alone_until_it_is_used),
 		ON_PACKED(slots_are_skipped_by_what_was_given_not_by_what_is_there),
 		ON_PACKED(reserved_parts_of_a_used_descriptor_are_ignored),
 		ON_PACKED(half_of_the_two_bits_is_not_used),

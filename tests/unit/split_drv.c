@@ -145,6 +145,30 @@ static void nothing_that_the_device_writes_is_written(void **state)
 	drv_rig_close(&rig);
 }
 
+static void a_descriptor_is_left_alone_until_it_is_used(void **state)
+{
+	struct peer_desc given[3];
+	uint16_t first;
+
+	open_rig(state, 8, 0);
+	first = drv_rig_give(&rig, 2, 1, 0);
+	for (unsigned i = 0; i < 3; i++)
+		given[i] = desc(first + i);
+	for (unsigned round = 0; round < 20; round++) {
+		drv_rig_give(&rig, round % 4, 1, 1);
+		peer_device_use(&rig.device, rig.chain.id, 0, 1);
+		drv_rig_expect(&rig, 1, 0);
+		for (unsigned i = 0; i < 3; i++) {
+			struct peer_desc now = desc(first + i);
+
+			assert_memory_equal(&now, &given[i], sizeof(now));
+		}
+	}
+	peer_device_use(&rig.device, first, 16, 1);
+	drv_rig_expect(&rig, 0, 16);
+	drv_rig_close(&rig);
+}
+
 /* A device that writes where only the driver may harms itself alone. */
 static void the_driver_does_not_read_what_it_wrote(void **state)
 {
@@ -278,6 +302,7 @@ int main(void)
 		ON_SPLIT(the_index_counts_buffers_and_wraps_at_65536),
 		ON_SPLIT(descriptors_are_right_lap_after_lap),
 		ON_SPLIT(nothing_that_the_device_writes_is_written),
+		ON_SPLIT(a_descriptor_is_left_alone_until_it_is_used),
 		ON_SPLIT(the_driver_does_not_read_what_it_wrote),
 		ON_SPLIT(the_largest_ring_can_be_full),
 		ON_SPLIT(the_used_index_can_not_jump_ahead),

@@ -278,6 +278,16 @@ static void a_table_is_used_when_it_is_long_enough(void **state)
 	drv_rig_close(&rig);
 }
 
+static void no_table_is_used_that_was_not_negotiated(void **state)
+{
+	drv_rig_open(&rig, *state, &(struct rig_options){.size = 8, .table_entries = 4});
+	assert_non_null(rig.config.tables);
+	drv_rig_give(&rig, 1, 2, 1);
+	assert_false(rig.chain.indirect);
+	assert_int_equal(rig.chain.count, 3);
+	drv_rig_close(&rig);
+}
+
 /* Every buffer has a table of its own. */
 static void tables_do_not_overlap(void **state)
 {
@@ -968,6 +978,7 @@ int main(void)
 		ON_ALL(init_clears_the_ring),
 		ON_ALL(buffers_of_every_length_are_made_available),
 		ON_ALL(a_table_is_used_when_it_is_long_enough),
+		ON_ALL(no_table_is_used_that_was_not_negotiated),
 		ON_ALL(tables_do_not_overlap),
 		ON_ALL(add_refuses_what_is_no_buffer),
 		ON_ALL(add_refuses_what_the_device_can_not_reach),

@@ -330,7 +330,13 @@ static void what_is_done_again_can_be_put_back(void **state)
 		assert_int_equal(vd_vq_dev_position(&rig.vq).avail, before.avail);
 		assert_true(vd_vq_dev_ready(&rig.vq));
 	}
+	/* Even when it was found that nothing else is to be done again. */
 	pop(0);
+	assert_int_equal(vd_vq_dev_pop(&rig.vq, &chains[1]), 0);
+	assert_int_equal(vd_vq_dev_unpop(&rig.vq, &chains[0]), 0);
+	assert_true(vd_vq_dev_ready(&rig.vq));
+	pop(0);
+	assert_true(chains[0].replayed);
 	push(0);
 	vd_vq_dev_publish(&rig.vq);
 	dev_rig_close(&rig);

@@ -216,6 +216,24 @@ static void a_buffer_is_pushed_once(void **state)
 	dev_rig_close(&rig);
 }
 
+/* Somebody has counted wrong, but names an id that exists. */
+static void a_buffer_that_is_still_to_come_is_not_pushed(void **state)
+{
+	struct vd_chain forged;
+
+	open_rig(state, 4, 0);
+	offer(1);
+	offer(1);
+	assert_int_equal(pop(0), 1);
+	forged = chains[0];
+	forged.seq++;
+	assert_int_equal(forged.id, 0);
+	assert_int_equal(vd_vq_dev_push(&rig.vq, &forged, 0), -VD_EINVAL);
+	forged.seq = (uint16_t)(chains[0].seq - 1);
+	assert_int_equal(vd_vq_dev_push(&rig.vq, &forged, 0), -VD_EINVAL);
+	dev_rig_close(&rig);
+}
+
 static void a_buffer_that_was_put_back_is_forgotten(void **state)
 {
 	open_rig(state, 4, 0);
@@ -292,6 +310,7 @@ int main(void)
 		ON_ALL(buffers_that_hold_nothing_to_write_are_used_completely),
 		ON_ALL(records_go_round_for_a_long_time),
 		ON_ALL(a_buffer_is_pushed_once),
+		ON_ALL(a_buffer_that_is_still_to_come_is_not_pushed),
 		ON_ALL(a_buffer_that_was_put_back_is_forgotten),
 		ON_ALL(a_buffer_that_was_pushed_can_not_be_put_back),
 		ON_ALL(a_driver_that_does_not_wait_for_its_buffers_breaks_the_queue),

@@ -164,6 +164,23 @@ static void a_buffer_of_4_gib_is_legal(void **state)
 	expect_pop(state, two, 2, RIG_MANY, 1, UINT32_MAX, 1);
 }
 
+/* What the queue does to a buffer can be done to one that is not even mapped: see RIG_MANY_AT. */
+static void the_bytes_of_a_buffer_are_neither_read_nor_written(void **state)
+{
+	const struct peer_desc desc[2] = {rig_out(RIG_MANY_AT, 64), rig_in(RIG_MANY_AT, 4096)};
+
+	for (enum way way = DIRECT; way <= last_way(state, 2); way++) {
+		open_rig(state, 8);
+		offer(way, desc, 2);
+		assert_int_equal(dev_rig_pop(&rig), 1);
+		assert_int_equal(vd_vq_dev_unpop(&rig.vq, &rig.chain), 0);
+		assert_int_equal(dev_rig_pop(&rig), 1);
+		assert_int_equal(vd_vq_dev_push(&rig.vq, &rig.chain, 4096), 0);
+		vd_vq_dev_flush(&rig.vq);
+		dev_rig_close(&rig);
+	}
+}
+
 static void a_byte_more_than_4_gib_breaks_the_queue(void **state)
 {
 	struct peer_desc desc[RIG_MANY + 1];
@@ -497,6 +514,7 @@ int main(void)
 		ON_ALL(an_empty_writable_descriptor_ends_the_readable_ones_too),
 		ON_ALL(empty_descriptors_are_nothing_wherever_they_point),
 		ON_ALL(a_buffer_of_4_gib_is_legal),
+		ON_ALL(the_bytes_of_a_buffer_are_neither_read_nor_written),
 		ON_ALL(a_byte_more_than_4_gib_breaks_the_queue),
 		ON_ALL(four_gib_written_are_reported_as_a_byte_less),
 		ON_ALL(buffers_that_straddle_windows_are_cut),
