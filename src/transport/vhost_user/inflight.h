@@ -35,6 +35,7 @@ struct vd_vu_inflight {
 	uint16_t n_batch;
 	/* packed: our own copy of what links the entries, which the front end could change */
 	struct vd_vu_link *link;
+	uint16_t old_used;  /* where the last publication that is on record left the queue */
 	uint16_t free_head; /* first free entry; `size` if there is none */
 	uint16_t pop_at;    /* entry for the next descriptor of the buffer being popped, ... */
 	uint16_t pop_last;  /* ... its last so far, ... */

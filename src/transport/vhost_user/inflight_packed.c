@@ -26,21 +26,34 @@ struct entry {
 	uint64_t addr;
 };
 
+/* A position takes two fields, which must never be seen one new and one old: all are stored at
+ * once.
+ */
+union positions {
+	struct {
+		uint16_t used_idx;
+		uint16_t old_used_idx;
+		uint8_t used_wrap;
+		uint8_t old_used_wrap;
+		uint8_t padding[2];
+	} field;
+	uint64_t all;
+};
+
 struct region {
 	uint64_t features;
 	uint16_t version;
 	uint16_t desc_num;
 	uint16_t free_head;
 	uint16_t old_free_head;
-	uint16_t used_idx;
-	uint16_t old_used_idx;
-	uint8_t used_wrap;
-	uint8_t old_used_wrap;
-	uint8_t padding[7];
+	union positions at;
+	uint8_t padding[8];
 	struct entry desc[];
 };
 
-_Static_assert(sizeof(struct entry) == 32 && sizeof(struct region) == 32, "wire layout");
+_Static_assert(sizeof(struct entry) == 32 && sizeof(struct region) == 32 &&
+		       offsetof(struct region, at) == 16,
+	       "wire layout");
 
 #define REGION_VERSION 1
 
@@ -69,16 +82,17 @@ size_t vd_vu_inflight_packed_size(uint16_t size)
 	return sizeof(struct region) + sizeof(struct entry) * size;
 }
 
-static void store_used(struct region *region, uint16_t used)
+static void store_used(struct vd_vu_inflight *inflight, uint16_t old_used, uint16_t used)
 {
-	STORE(region->used_idx, vd_packed_slot(used));
-	STORE(region->used_wrap, vd_packed_wrap(used));
-}
+	union positions at = {.field = {
+				      .used_idx = vd_packed_slot(used),
+				      .old_used_idx = vd_packed_slot(old_used),
+				      .used_wrap = vd_packed_wrap(used),
+				      .old_used_wrap = vd_packed_wrap(old_used),
+			      }};
 
-static void store_old_used(struct region *region, uint16_t used)
-{
-	STORE(region->old_used_idx, vd_packed_slot(used));
-	STORE(region->old_used_wrap, vd_packed_wrap(used));
+	STORE(region_of(inflight)->at.all, at.all);
+	inflight->old_used = old_used;
 }
 
 /* ---- recording ---- */
@@ -169,7 +183,7 @@ static void publish(struct vd_journal *journal, uint16_t used)
 
 	for (uint16_t i = 0; i < inflight->n_batch; i++)
 		free_entries(inflight, inflight->batch[i]);
-	store_used(region_of(inflight), used);
+	store_used(inflight, inflight->old_used, used);
 }
 
 static void published(struct vd_journal *journal, uint16_t used)
@@ -181,7 +195,7 @@ static void published(struct vd_journal *journal, uint16_t used)
 		STORE(region->desc[inflight->batch[i]].inflight, 0);
 	inflight->n_batch = 0;
 	STORE(region->old_free_head, inflight->free_head);
-	store_old_used(region, used);
+	store_used(inflight, used, used);
 }
 
 static bool replay_descriptor(struct vd_journal *journal, uint16_t head, uint16_t n,
@@ -228,8 +242,7 @@ static void begin(struct vd_vu_inflight *inflight, uint16_t used)
 	region->desc_num = inflight->size;
 	region->free_head = 0;
 	region->old_free_head = 0;
-	store_used(region, used);
-	store_old_used(region, used);
+	store_used(inflight, used, used);
 	STORE(region->version, REGION_VERSION);
 }
 
@@ -247,20 +260,20 @@ static int settle(struct vd_vu_inflight *inflight, const struct vd_ring_mem *rin
 		  struct vd_fault *fault)
 {
 	struct region *region = region_of(inflight);
-	uint16_t now = (uint16_t)(LOAD(region->used_idx) | LOAD(region->used_wrap) << 15);
-	uint16_t old = (uint16_t)(LOAD(region->old_used_idx) | LOAD(region->old_used_wrap) << 15);
+	union positions at = {.all = LOAD(region->at.all)};
+	uint16_t now = (uint16_t)(at.field.used_idx | at.field.used_wrap << 15);
+	uint16_t old = (uint16_t)(at.field.old_used_idx | at.field.old_used_wrap << 15);
 
 	if (vd_packed_slot(now) >= inflight->size || vd_packed_slot(old) >= inflight->size)
 		return vd_vu_inflight_bad(fault, FIELD_USED_IDX, now);
 	if (now != old && was_published(ring, old)) {
 		STORE(region->old_free_head, LOAD(region->free_head));
-		store_old_used(region, now);
 		*used = now;
 	} else {
 		STORE(region->free_head, LOAD(region->old_free_head));
-		store_used(region, old);
 		*used = old;
 	}
+	store_used(inflight, *used, *used);
 	return 0;
 }
 
