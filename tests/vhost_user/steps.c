@@ -289,6 +289,20 @@ static void finish_all(struct fe *heir, struct life *life)
 	}
 }
 
+/* With nothing in flight all entries of a packed record are free: none was lost. */
+static void expect_free_entries(const struct life *life)
+{
+	const struct vd_vu_inflight *record = &life->backend->vrings[0].inflight;
+	uint16_t at = record->free_head;
+	unsigned n = 0;
+
+	if (!(scenario->features & VD_BIT(VD_F_RING_PACKED)))
+		return;
+	for (; at < record->size && n < record->size; n++)
+		at = record->link[at].next;
+	MUST(at == record->size && n == record->size);
+}
+
 static void check_crash(void)
 {
 	static struct image image;
@@ -304,6 +318,7 @@ static void check_crash(void)
 	introduce(&heir, &life);
 	start_queue(&heir, &life);
 	finish_all(&heir, &life);
+	expect_free_entries(&life);
 	gone(&life);
 	heir_dies(&heir);
 	restore(&image);

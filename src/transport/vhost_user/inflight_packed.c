@@ -164,9 +164,10 @@ static void unpopped(struct vd_journal *journal, uint16_t head, bool replayed)
 	}
 	if (head == NO_ENTRY)
 		return;
-	STORE(region->desc[head].inflight, 0);
 	free_entries(inflight, head);
 	STORE(region->old_free_head, head);
+	/* Last: what is neither in flight nor free would never be used again. */
+	STORE(region->desc[head].inflight, 0);
 }
 
 static void pushed(struct vd_journal *journal, uint16_t head)
