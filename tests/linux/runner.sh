@@ -774,60 +774,137 @@ test_kernel_names_missing_packages() {
 	expect cache "" "$(ls -A "$work/cache")"
 }
 
+# A source that is built in no time: its Makefile has the RULES given. Leaves its name in $source,
+# and sets up an empty cache.
+make_source() { # RULES for "all" and "allnoconfig"
+	source=$work/linux-source-0.tar.xz
+	mkdir -p "$work/linux-source-0"
+	{
+		printf 'VERSION = 0\nPATCHLEVEL = 1\nSUBLEVEL = 2\n\n'
+		cat
+	} >"$work/linux-source-0/Makefile"
+	tar -C "$work" -cJf "$source" linux-source-0
+	export XDG_CACHE_HOME=$work/cache
+}
+
+# One that works. It waits for something to read in $GATE before it is done.
+make_good_source() {
+	make_source <<'EOF'
+all:
+	@echo "  CC      something"
+	@echo built >>$(LOG)
+	@cat $(GATE) >/dev/null
+	@mkdir -p $(O)/samples/rpmsg
+	@echo module >$(O)/samples/rpmsg/rpmsg_client_sample.ko
+	@cp /bin/true $(O)/linux
+allnoconfig:
+	@cp $(KCONFIG_ALLCONFIG) $(O)/.config
+EOF
+	export GATE=/dev/null LOG=$work/built
+}
+
 test_kernel_build_failure_is_explained() {
-	mkdir -p "$work/bad/linux-source-0/arch"
-	printf 'VERSION = 0\nPATCHLEVEL = 1\nSUBLEVEL = 2\n\nallnoconfig:\n\t@echo on purpose; false\n' \
-		>"$work/bad/linux-source-0/Makefile"
-	tar -C "$work/bad" -cJf "$work/bad/linux-source-0.tar.xz" linux-source-0
-	expect_status 1 env XDG_CACHE_HOME="$work/bad/cache" "$viaduct" kernel build \
-		--source "$work/bad/linux-source-0.tar.xz" 2>"$work/err"
+	make_source <<'EOF'
+allnoconfig:
+	@echo on purpose; false
+EOF
+	expect_status 1 "$viaduct" kernel build --source "$source" 2>"$work/err"
 	contains "$work/err" "on purpose"
-	contains "$work/err" "$work/bad/cache/viaduct/build.log"
-	contains "$work/bad/cache/viaduct/build.log" "on purpose"
-	[ ! -e "$work/bad/cache/viaduct/building" ] || fail "left its work"
-	XDG_CACHE_HOME=$work/bad/cache "$viaduct" kernel clean
-	expect cache "" "$(ls -A "$work/bad/cache")"
+	contains "$work/err" "$work/cache/viaduct/build.log"
+	contains "$work/cache/viaduct/build.log" "on purpose"
+	[ ! -e "$work/cache/viaduct/building" ] || fail "left its work"
+	"$viaduct" kernel clean
+	expect cache "" "$(ls -A "$work/cache")"
 }
 
 test_kernel_that_lacks_an_option_is_refused() {
-	mkdir -p "$work/poor/linux-source-0"
-	printf 'VERSION = 0\nPATCHLEVEL = 1\nSUBLEVEL = 2\n\nallnoconfig:\n\t@%s\n' \
-		'grep -v VIRTIO_CONSOLE $(KCONFIG_ALLCONFIG) >$(O)/.config' \
-		>"$work/poor/linux-source-0/Makefile"
-	tar -C "$work/poor" -cJf "$work/poor/linux-source-0.tar.xz" linux-source-0
-	expect_status 1 env XDG_CACHE_HOME="$work/poor/cache" "$viaduct" kernel build \
-		--source "$work/poor/linux-source-0.tar.xz" 2>"$work/err"
+	make_source <<'EOF'
+allnoconfig:
+	@grep -v VIRTIO_CONSOLE $(KCONFIG_ALLCONFIG) >$(O)/.config
+EOF
+	expect_status 1 "$viaduct" kernel build --source "$source" 2>"$work/err"
 	contains "$work/err" CONFIG_VIRTIO_CONSOLE=y
+	! ls -d "$work"/cache/viaduct/kernel-* 2>/dev/null || fail "kept it"
+}
+
+test_kernel_build() {
+	make_good_source
+	"$viaduct" kernel build --source "$source" 2>"$work/err"
+	contains "$work/err" "compiling Linux 0.1.2: done"
+	expect version '"0.1.2"' "$("$viaduct" kernel path --json | sed -n 's/.*"version": \(.*\),/\1/p')"
+	expect contents ".config build.log linux modules source" \
+		"$(ls -A "$(dirname "$("$viaduct" kernel path)")" | tr '\n' ' ' | sed 's/ $//')"
+	expect cache "$(basename "$(dirname "$("$viaduct" kernel path)")") lock" \
+		"$(ls -A "$work/cache/viaduct" | tr '\n' ' ' | sed 's/ $//')"
+	# Once is enough, unless it was asked for or the source is another.
+	"$viaduct" kernel build --source "$source" 2>/dev/null
+	expect builds 1 "$(wc -l <"$LOG")"
+	"$viaduct" kernel build --source "$source" --force 2>/dev/null
+	expect builds 2 "$(wc -l <"$LOG")"
+	touch -d tomorrow "$source"
+	"$viaduct" kernel build --source "$source" 2>/dev/null
+	expect builds 3 "$(wc -l <"$LOG")"
+	"$viaduct" kernel clean
+	expect "cache after clean" "" "$(ls -A "$work/cache")"
+	"$viaduct" kernel clean
+}
+
+test_two_kernel_builds_at_once() {
+	make_good_source
+	mkfifo "$work/gate"
+	GATE=$work/gate "$viaduct" kernel build --source "$source" 2>/dev/null &
+	local first=$!
+	exec 4>"$work/gate" # opens when the first one compiles
+	"$viaduct" kernel build --source "$source" 2>"$work/said" 4>&- &
+	local second=$!
+	soon grep -q waiting "$work/said"
+	exec 4>&-
+	wait "$first"
+	wait "$second"
+	expect builds 1 "$(wc -l <"$LOG")"
+}
+
+test_kernel_build_shows_progress() {
+	make_good_source
+	"$(helper runner_pty)" "$viaduct" kernel build --source "$source" <<'EOF'
+expect compiling Linux 0.1.2: done
+expect is ready
+end 0
+EOF
 }
 
 test_interrupted_kernel_build_leaves_nothing() {
-	[ -e /usr/src/linux-source-6.1.tar.xz ] || return 0
-	local cache=$work/interrupted
-	mkfifo "$work/progress"
-	set -m # or the shell would start it with SIGINT ignored
-	XDG_CACHE_HOME=$cache "$viaduct" kernel build 2>"$work/progress" &
-	set +m
+	local signal
+	make_good_source
+	mkfifo "$work/gate"
+	for signal in INT TERM HUP; do
+		set -m # or the shell would start it with SIGINT ignored
+		GATE=$work/gate "$viaduct" kernel build --source "$source" 2>"$work/err" &
+		set +m
+		pid=$!
+		exec 4>"$work/gate" # opens when it compiles
+		kill -"$signal" "$pid"
+		expect_status $((128 + $(kill -l "$signal"))) wait "$pid"
+		exec 4>&-
+		contains "$work/err" interrupted
+		expect cache "build.log lock" "$(ls -A "$work/cache/viaduct" | tr '\n' ' ' | sed 's/ $//')"
+	done
+}
+
+test_killed_kernel_build_leaves_no_kernel() {
+	make_good_source
+	mkfifo "$work/gate"
+	GATE=$work/gate "$viaduct" kernel build --source "$source" 2>"$work/err" &
 	pid=$!
-	exec 3<"$work/progress"
-	read -r line <&3
-	case $line in *unpacking*) ;; *) fail "began with: $line" ;; esac
-	kill -INT "$pid"
-	cat <&3 >"$work/err"
-	expect_status 130 wait "$pid"
-	contains "$work/err" interrupted
-	[ ! -e "$cache/viaduct/building" ] || fail "left its work"
-	! ls -d "$cache"/viaduct/kernel-* 2>/dev/null || fail "half a kernel"
-	# Killed, it can't clean up; but that must not be taken for a kernel, and goes with the rest.
-	XDG_CACHE_HOME=$cache "$viaduct" kernel build 2>"$work/progress" &
-	pid=$!
-	exec 3<"$work/progress"
-	read -r line <&3
+	exec 4>"$work/gate" # opens when it compiles
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null || true
-	exec 3<&-
-	expect_status 1 env XDG_CACHE_HOME="$cache" "$viaduct" kernel path 2>/dev/null
-	XDG_CACHE_HOME=$cache "$viaduct" kernel clean # waits until what still runs has ended
-	expect cache "" "$(ls -A "$cache")"
+	exec 4>&-
+	expect_status 1 "$viaduct" kernel path 2>/dev/null
+	# It could not clean up. The next one does, when what still ran has ended.
+	"$viaduct" kernel build --source "$source" 2>/dev/null
+	expect cache "$(basename "$(dirname "$("$viaduct" kernel path)")") lock" \
+		"$(ls -A "$work/cache/viaduct" | tr '\n' ' ' | sed 's/ $//')"
 }
 
 # ---- all of them ----

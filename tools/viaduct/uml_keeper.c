@@ -110,6 +110,15 @@ static void make_directory(struct message *message)
 	message->error = mkdtemp(message->directory) != NULL ? 0 : errno;
 }
 
+void vt_keeper_close(unsigned first, unsigned last)
+{
+	if (first > last || close_range(first, last, 0) == 0)
+		return;
+	/* A kernel before 5.9. Few programs have more open. */
+	for (unsigned fd = first; fd <= last && fd < 1024; fd++)
+		close((int)fd);
+}
+
 /* Hold nothing open that somebody may wait to see closed. Standard input stays, for the terminal.
  */
 static void let_go(int line)
@@ -120,9 +129,8 @@ static void let_go(int line)
 	dup2(nothing, STDERR_FILENO);
 	if (!isatty(STDIN_FILENO))
 		dup2(nothing, STDIN_FILENO);
-	if (line > 3)
-		close_range(3, (unsigned)line - 1, 0);
-	close_range((unsigned)line + 1, ~0u, 0);
+	vt_keeper_close(3, (unsigned)line - 1);
+	vt_keeper_close((unsigned)line + 1, ~0u);
 }
 
 static _Noreturn void keep(int line)

@@ -32,6 +32,9 @@ void vt_keeper_group(const struct vt_keeper *keeper, pid_t group);
 void vt_keeper_terminal(const struct vt_keeper *keeper, const struct termios *before,
 			const struct termios *ours);
 
+/* Close all descriptors from @first to @last, in a new process. */
+void vt_keeper_close(unsigned first, unsigned last);
+
 /* Clean up now, and wait until that is done. */
 void vt_keeper_end(struct vt_keeper *keeper);
 

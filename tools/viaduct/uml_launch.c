@@ -151,14 +151,6 @@ static bool fill_line(struct line *line, const struct vt_uml_launch *launch)
 
 /* ---- the process ---- */
 
-static void close_others(void)
-{
-	if (close_range(END_FD, ~0u, 0) == 0)
-		return;
-	for (int fd = END_FD; fd < 1024; fd++) /* a kernel before 5.9 */
-		close(fd);
-}
-
 static void place_descriptors(const struct vt_uml_launch *launch)
 {
 	/* First out of the way of each other. */
@@ -172,7 +164,7 @@ static void place_descriptors(const struct vt_uml_launch *launch)
 	dup2(log, STDERR_FILENO);
 	dup2(line, LINE_FD);
 	dup2(window, WINDOW_FD);
-	close_others();
+	vt_keeper_close(END_FD, ~0u);
 }
 
 static void set_circumstances(void)

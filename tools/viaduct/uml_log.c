@@ -66,11 +66,6 @@ void vt_log_finish(struct vt_log *log)
 		;
 }
 
-void vt_log_close(struct vt_log *log)
-{
-	uv_close((uv_handle_t *)&log->poll, NULL);
-}
-
 /* ---- the last lines ---- */
 
 static char byte_at(const struct vt_log *log, size_t at)

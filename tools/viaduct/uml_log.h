@@ -17,7 +17,7 @@ struct vt_log {
 	size_t total;     /* bytes that ever came */
 };
 
-/* @fd: a non-blocking socket. 0 or an error of libuv. */
+/* @fd: a non-blocking socket. 0 or an error of libuv. Closing the loop's handles closes it. */
 int vt_log_open(struct vt_log *log, uv_loop_t *loop, int fd, bool show);
 
 /* Take what is there still. */
@@ -25,7 +25,5 @@ void vt_log_finish(struct vt_log *log);
 
 /* Print the last lines, unless they were shown anyway. */
 void vt_log_print_last(const struct vt_log *log);
-
-void vt_log_close(struct vt_log *log);
 
 #endif /* VIADUCT_UML_LOG_H */
