@@ -312,6 +312,13 @@ static void check_crash(void)
 	n_crashes++;
 	save(&image);
 	last_taken = 0;
+	/* The driver may not notice for a while. */
+	if (chance(2) == 0) {
+		take_answers();
+		while (chance(4) > 0 && add_request())
+			;
+		(void)vd_vq_drv_kick(&fe.queues[0].vq);
+	}
 	born(&life, 0);
 	life.worker.config.taken = taken_in_order;
 	heir_of(&heir);

@@ -247,13 +247,17 @@ static void begin(struct vd_vu_inflight *inflight, uint16_t used)
 	STORE(region->version, REGION_VERSION);
 }
 
-/* Does the ring show what was to be published at the old position? */
+/*
+ * Does the ring show what was to be published at the old position? A buffer lay there, available.
+ * Since then it may have been used, and made available again by a driver that did not wait for us,
+ * for the next lap.
+ */
 static bool was_published(const struct vd_ring_mem *ring, uint16_t old)
 {
 	const struct vd_packed_desc *slots = ring->desc;
 	uint16_t flags = vd_load16(&slots[vd_packed_slot(old)].flags, vd_host_is_big_endian());
 
-	return vd_packed_is_used(flags, old);
+	return !vd_packed_is_avail(flags, old);
 }
 
 /* Settle an update that was under way: make it or undo it. */
