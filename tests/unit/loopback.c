@@ -497,7 +497,7 @@ static void nobody_looks_into_a_dead_device(void **state)
 	close_pair();
 }
 
-/* Control is a call from one side into the other; the family serves its queues when it is polled. */
+/* Control is a call from one side into the other; the family serves its queues when polled. */
 static void queues_are_looked_at_when_the_device_is_polled(void **state)
 {
 	(void)state;

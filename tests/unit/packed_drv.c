@@ -184,8 +184,15 @@ static void a_descriptor_is_left_alone_until_it_is_used(void **state)
 	vd_vq_drv_enable_cb(&rig.vq);
 	vd_vq_drv_disable_cb(&rig.vq);
 	assert_int_equal(drv_rig_add(&rig, 1, 0, 2), 0);
-	assert_int_equal(drv_rig_add(&rig, 1, 0, 3), -VD_ENOSPC);
 	for (unsigned i = 0; i < 3; i++) {
+		struct peer_desc now = slot(i);
+
+		assert_memory_equal(&now, &given[i], sizeof(now));
+	}
+	/* The slot that was used is the next one's. */
+	assert_int_equal(drv_rig_add(&rig, 1, 0, 3), 0);
+	assert_int_equal(drv_rig_add(&rig, 1, 0, 4), -VD_ENOSPC);
+	for (unsigned i = 1; i < 3; i++) {
 		struct peer_desc now = slot(i);
 
 		assert_memory_equal(&now, &given[i], sizeof(now));

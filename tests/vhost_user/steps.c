@@ -308,10 +308,13 @@ static void check_crash(void)
 	static struct image image;
 	static struct life life;
 	static struct fe heir;
+	unsigned hold;
 
 	n_crashes++;
 	save(&image);
 	last_taken = 0;
+	/* One at a time or all at once: what the successor overwrites of the ring differs. */
+	hold = chance(2) * 100;
 	/* The driver may not notice for a while. */
 	if (chance(2) == 0) {
 		take_answers();
@@ -319,11 +322,16 @@ static void check_crash(void)
 			;
 		(void)vd_vq_drv_kick(&fe.queues[0].vq);
 	}
-	born(&life, 0);
+	born(&life, hold);
 	life.worker.config.taken = taken_in_order;
 	heir_of(&heir);
 	introduce(&heir, &life);
 	start_queue(&heir, &life);
+	while (life.worker.n_held > 0) {
+		worker_complete(&life.worker, 1);
+		take_answers();
+	}
+	life.worker.config.hold = 0;
 	finish_all(&heir, &life);
 	expect_free_entries(&life);
 	gone(&life);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Messages of a probe: enough to be steady, short enough to be done before and after each run. */
-#define PROBE_COUNT 2000
+#define PROBE_COUNT 20000
 
 /* How far apart the probes before and after a run may be for the run to count. Two virtual
  * processors that share a cache are about four times as fast as two that do not. */

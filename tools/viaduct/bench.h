@@ -20,6 +20,8 @@ struct vt_bench_shared {
 	uint32_t ready; /* workers that wait for the start */
 	uint32_t go;
 	uint32_t failed; /* a worker found a message that was not as sent */
+	double began;
+	double ended[2]; /* by worker */
 };
 
 struct vt_pair {
@@ -39,8 +41,8 @@ int vt_pair_open(struct vt_pair *pair);
 void vt_pair_close(struct vt_pair *pair);
 
 /*
- * Run @first on one processor and @second on the other, from a common start until both are done.
- * Returns the seconds; negative if a worker failed.
+ * Run @first on one processor and @second on the other. Returns the seconds from their common start
+ * until the later one was done; negative if a worker failed.
  */
 double vt_pair_run(struct vt_pair *pair, vt_worker *first, vt_worker *second, void *argument);
 
@@ -88,6 +90,27 @@ struct vt_case {
 	int base;   /* index of the case it is compared with, or -1 */
 	double aim; /* the ratio it should not exceed; 0: none */
 };
+
+#define VT_CASES_MAX 64
+
+/* The words for the flags, in the order in which they are said. */
+struct vt_case_word {
+	unsigned flag;
+	const char *word;
+};
+
+extern const struct vt_case_word vt_case_words[];
+extern const size_t vt_n_case_words;
+
+/* The name of a row: what is measured, and how. */
+void vt_case_describe(const struct vt_case *which, char *text, size_t size);
+
+/*
+ * Copy those cases of @all whose names have @only (NULL: anything) in them to @cases, with those
+ * that they are compared with. How many; at most VT_CASES_MAX.
+ */
+size_t vt_cases_select(struct vt_case *cases, const struct vt_case *all, size_t n_all,
+		       const char *only);
 
 #define VT_ROUNDS_MAX 101
 

@@ -90,13 +90,19 @@ void vt_bell_wait(int bell, int ms)
 	(void)n;
 }
 
+/* What the last run rang and nobody heard would be heard by the next. */
+static void silence(int bell)
+{
+	vt_bell_wait(bell, 0);
+}
+
 /* ---- running ---- */
 
 struct start {
 	struct vt_pair *pair;
 	vt_worker *worker;
 	void *argument;
-	int cpu;
+	int number; /* which of the two */
 };
 
 static void wait_for_start(struct vt_bench_shared *shared)
@@ -106,13 +112,19 @@ static void wait_for_start(struct vt_bench_shared *shared)
 		vt_relax();
 }
 
+static void work(const struct start *start)
+{
+	start->worker(start->pair, start->argument);
+	start->pair->shared->ended[start->number] = vt_now();
+}
+
 static void *second_worker(void *argument)
 {
 	struct start *start = argument;
 
-	pin(start->cpu);
+	pin(start->pair->cpu[start->number]);
 	wait_for_start(start->pair->shared);
-	start->worker(start->pair, start->argument);
+	work(start);
 	return NULL;
 }
 
@@ -123,34 +135,40 @@ void vt_pair_fail(struct vt_pair *pair)
 	_exit(3);
 }
 
-static void run_first(struct start *start)
+static void run_first(const struct start *start)
 {
 	struct vt_bench_shared *shared = start->pair->shared;
 
-	pin(start->cpu);
+	pin(start->pair->cpu[start->number]);
 	while (__atomic_load_n(&shared->ready, __ATOMIC_ACQUIRE) < 1)
 		vt_relax();
+	shared->began = vt_now();
 	__atomic_store_n(&shared->go, 1, __ATOMIC_RELEASE);
-	start->worker(start->pair, start->argument);
+	work(start);
+}
+
+/* Neither starting a worker nor hearing of its end is part of what is measured. */
+static double duration(const struct vt_bench_shared *shared)
+{
+	const double *ended = shared->ended;
+
+	return (ended[0] > ended[1] ? ended[0] : ended[1]) - shared->began;
 }
 
 static double run_threads(struct start *first, struct start *second)
 {
 	pthread_t thread;
-	double began;
 
 	if (pthread_create(&thread, NULL, second_worker, second) != 0)
 		return -1;
-	began = vt_now();
 	run_first(first);
 	pthread_join(thread, NULL);
-	return vt_now() - began;
+	return duration(first->pair->shared);
 }
 
 static double run_processes(struct start *first, struct start *second)
 {
 	pid_t child = fork();
-	double began;
 	int status = -1;
 
 	if (child == 0) {
@@ -160,23 +178,23 @@ static double run_processes(struct start *first, struct start *second)
 	}
 	if (child < 0)
 		return -1;
-	began = vt_now();
 	run_first(first);
 	(void)waitpid(child, &status, 0);
-	return status == 0 ? vt_now() - began : -1;
+	return status == 0 ? duration(first->pair->shared) : -1;
 }
 
 double vt_pair_run(struct vt_pair *pair, vt_worker *first, vt_worker *second, void *argument)
 {
 	struct start starts[2] = {
-		{.pair = pair, .worker = first, .argument = argument, .cpu = pair->cpu[0]},
-		{.pair = pair, .worker = second, .argument = argument, .cpu = pair->cpu[1]},
+		{.pair = pair, .worker = first, .argument = argument, .number = 0},
+		{.pair = pair, .worker = second, .argument = argument, .number = 1},
 	};
 
 	memset(pair->shared, 0, sizeof(*pair->shared));
-	if (pair->processes)
-		return run_processes(&starts[0], &starts[1]);
-	return run_threads(&starts[0], &starts[1]);
+	silence(pair->bell[0]);
+	silence(pair->bell[1]);
+	return pair->processes ? run_processes(&starts[0], &starts[1])
+			       : run_threads(&starts[0], &starts[1]);
 }
 
 /* ---- payloads ---- */

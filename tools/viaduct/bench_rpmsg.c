@@ -27,9 +27,10 @@ struct host {
 	struct vd_driver driver;
 	struct vd_loopback loop;
 	struct vd_vdev_vq vqs[VD_RPMSG_N_QUEUES];
-	unsigned char *buffers; /* first those for receiving, then those for sending */
-	unsigned n_fresh;       /* sending: buffers not used yet */
-	unsigned char *free[BUFFERS];
+	unsigned char *buffers;       /* first those for receiving, then those for sending */
+	unsigned n_fresh;             /* sending: buffers not used yet */
+	unsigned char *free[BUFFERS]; /* those to send in, first in, first out */
+	unsigned first_free;
 	unsigned n_free;
 };
 
@@ -134,6 +135,20 @@ static void host_idle(struct rpmsg_job *job, unsigned *idle, struct vd_vq_drv *v
 	host_doze(job, vq, delayed);
 }
 
+static void put_free(struct host *host, unsigned char *buffer)
+{
+	host->free[(host->first_free + host->n_free++) % BUFFERS] = buffer;
+}
+
+static unsigned char *take_free(struct host *host)
+{
+	unsigned char *buffer = host->free[host->first_free];
+
+	host->first_free = (host->first_free + 1) % BUFFERS;
+	host->n_free--;
+	return buffer;
+}
+
 /* Have at least @want buffers to send in: first fresh ones, then those that came back. */
 static void host_reclaim(struct rpmsg_job *job, unsigned want)
 {
@@ -142,13 +157,13 @@ static void host_reclaim(struct rpmsg_job *job, unsigned want)
 	unsigned idle = 0;
 
 	while (host->n_free < want && host->n_fresh < BUFFERS)
-		host->free[host->n_free++] = buffer_at(host, BUFFERS + host->n_fresh++);
+		put_free(host, buffer_at(host, BUFFERS + host->n_fresh++));
 	while (host->n_free < want) {
 		struct vd_used used;
 
 		while (host->n_free < BUFFERS && vd_vq_drv_get(vq, &used) == 1) {
 			vd_prefetch_write(used.token);
-			host->free[host->n_free++] = used.token;
+			put_free(host, used.token);
 		}
 		if (host->n_free < want)
 			host_idle(job, &idle, vq, true);
@@ -183,30 +198,45 @@ static void host_stream(struct vt_pair *pair, void *argument)
 	while (number < job->which->count) {
 		host_reclaim(job, BATCH);
 		for (unsigned i = 0; i < BATCH && number < job->which->count; i++)
-			host_send(job, host->free[--host->n_free], number++);
+			host_send(job, take_free(host), number++);
 		vd_vdev_kick(&host->vqs[VD_RPMSG_QUEUE_TX]);
 	}
 }
 
-/* Take one message off the receive queue, check it and post its buffer again. */
-static bool host_receive(struct rpmsg_job *job, uint64_t number)
+/* Take message @number off the receive queue and check it. Its buffer, or NULL if it is not there.
+ */
+static unsigned char *host_receive(struct rpmsg_job *job, uint64_t number)
 {
-	struct host *host = job->host;
 	struct vd_used used;
 	const struct header *header;
 	const unsigned char *payload;
 	_Alignas(8) unsigned char scratch[512];
 
-	if (vd_vq_drv_get(&host->vqs[VD_RPMSG_QUEUE_RX].vq, &used) != 1)
-		return false;
+	if (vd_vq_drv_get(&job->host->vqs[VD_RPMSG_QUEUE_RX].vq, &used) != 1)
+		return NULL;
 	header = used.token;
 	payload = (const unsigned char *)(header + 1);
 	if (copies(job))
 		payload = memcpy(scratch, payload, job->payload);
 	if (header->len != job->payload || header->dst != CLIENT_ADDR ||
-	    !vt_payload_check(payload, job->payload, number) || post(host, used.token) != 0)
+	    !vt_payload_check(payload, job->payload, number))
 		vt_pair_fail(job->pair);
-	return true;
+	return used.token;
+}
+
+static void host_repost(struct rpmsg_job *job, unsigned char *buffer)
+{
+	if (post(job->host, buffer) != 0)
+		vt_pair_fail(job->pair);
+}
+
+static bool host_take_one(struct rpmsg_job *job, uint64_t number)
+{
+	unsigned char *buffer = host_receive(job, number);
+
+	if (buffer != NULL)
+		host_repost(job, buffer);
+	return buffer != NULL;
 }
 
 static void host_take(struct vt_pair *pair, void *argument)
@@ -220,7 +250,7 @@ static void host_take(struct vt_pair *pair, void *argument)
 	while (number < job->which->count) {
 		unsigned n = 0;
 
-		while (n < BATCH && number < job->which->count && host_receive(job, number)) {
+		while (n < BATCH && number < job->which->count && host_take_one(job, number)) {
 			number++;
 			n++;
 		}
@@ -231,21 +261,27 @@ static void host_take(struct vt_pair *pair, void *argument)
 	}
 }
 
+/* As Linux' host does it: the answer is sent from the callback, and the buffer of what was received
+ * posted again after that. */
 static void host_call(struct vt_pair *pair, void *argument)
 {
 	struct rpmsg_job *job = argument;
-	struct host *host = job->host;
+	struct vd_vdev_vq *queues = job->host->vqs;
+	unsigned char *buffer = NULL;
 
 	(void)pair;
 	for (uint64_t number = 0; number < job->which->count; number++) {
 		unsigned idle = 0;
 
 		host_reclaim(job, 1);
-		host_send(job, host->free[--host->n_free], number);
-		vd_vdev_kick(&host->vqs[VD_RPMSG_QUEUE_TX]);
-		while (!host_receive(job, number))
-			host_idle(job, &idle, &host->vqs[VD_RPMSG_QUEUE_RX].vq, false);
-		vd_vdev_kick(&host->vqs[VD_RPMSG_QUEUE_RX]);
+		host_send(job, take_free(job->host), number);
+		vd_vdev_kick(&queues[VD_RPMSG_QUEUE_TX]);
+		if (buffer != NULL) {
+			host_repost(job, buffer);
+			vd_vdev_kick(&queues[VD_RPMSG_QUEUE_RX]);
+		}
+		while ((buffer = host_receive(job, number)) == NULL)
+			host_idle(job, &idle, &queues[VD_RPMSG_QUEUE_RX].vq, false);
 	}
 }
 

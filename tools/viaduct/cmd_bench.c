@@ -10,16 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_JSON = 'j', OPT_QUICK = 'q', OPT_ROUNDS = 'r' };
+enum { OPT_JSON = 'j', OPT_ONLY = 'o', OPT_QUICK = 'q', OPT_ROUNDS = 'r' };
 
 struct arguments {
 	const char *what;
+	const char *only;
 	unsigned rounds;
 	bool json;
 	bool quick;
 };
 
 static const struct argp_option options[] = {
+	{"only", OPT_ONLY, "TEXT", 0,
+	 "only the rows with TEXT in their names, and those they are compared with", 0},
 	{"rounds", OPT_ROUNDS, "N", 0, "measure everything so many times (5)", 0},
 	{"quick", OPT_QUICK, NULL, 0, "fewer messages and rounds: to see that it works", 0},
 	{"json", OPT_JSON, NULL, 0, "print an object with all figures of all rounds", 0},
@@ -51,6 +54,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 			argp_error(state, "--rounds takes a number from 1 to %d, not '%s'",
 				   VT_ROUNDS_MAX, text);
 		return 0;
+	case OPT_ONLY:
+		arguments->only = text;
+		return 0;
 	case OPT_QUICK:
 		arguments->quick = true;
 		return 0;
@@ -71,26 +77,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	}
 }
 
-/* ---- words ---- */
-
-static const struct {
-	unsigned flag;
-	const char *word;
-} words[] = {
-	{VT_BENCH_ROUND_TRIP, "round trip"}, {VT_BENCH_TO_HOST, "to host"},
-	{VT_BENCH_PACKED, "packed"},         {VT_BENCH_COPY, "copied"},
-	{VT_BENCH_PROCESSES, "processes"},   {VT_BENCH_SLEEP, "sleeping"},
-};
-
-static void describe(const struct vt_case *which, char *text, size_t size)
-{
-	size_t used = (size_t)snprintf(text, size, "%s", which->name);
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && used < size; i++)
-		if (which->flags & words[i].flag)
-			used += (size_t)snprintf(text + used, size - used, ", %s", words[i].word);
-}
-
 /* ---- printing ---- */
 
 static void print_row(const struct vt_bench *bench, size_t i)
@@ -100,7 +86,7 @@ static void print_row(const struct vt_bench *bench, size_t i)
 	double ratio = vt_median(result->ratio, bench->rounds);
 	char text[96];
 
-	describe(which, text, sizeof(text));
+	vt_case_describe(which, text, sizeof(text));
 	printf("%-44s", text);
 	if (which->payload > 0)
 		printf(" %5u", which->payload);
@@ -108,7 +94,7 @@ static void print_row(const struct vt_bench *bench, size_t i)
 		printf(" %5s", "");
 	printf(" %10.1f", vt_median(result->ns, bench->rounds));
 	if (which->base >= 0) {
-		describe(&bench->cases[which->base], text, sizeof(text));
+		vt_case_describe(&bench->cases[which->base], text, sizeof(text));
 		printf("  %7.2fx %s", ratio, text);
 	}
 	if (which->aim > 0)
@@ -144,11 +130,11 @@ static json_t *case_object(const struct vt_bench *bench, size_t i)
 				   "ns_by_round", numbers(result->ns, bench->rounds));
 	char text[96];
 
-	for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++)
-		json_object_set_new(object, words[w].word,
-				    json_boolean(which->flags & words[w].flag));
+	for (size_t w = 0; w < vt_n_case_words; w++)
+		json_object_set_new(object, vt_case_words[w].word,
+				    json_boolean(which->flags & vt_case_words[w].flag));
 	if (which->base >= 0) {
-		describe(&bench->cases[which->base], text, sizeof(text));
+		vt_case_describe(&bench->cases[which->base], text, sizeof(text));
 		json_object_set_new(object, "compared_with", json_string(text));
 		json_object_set_new(object, "ratio",
 				    json_real(vt_median(result->ratio, bench->rounds)));
@@ -177,17 +163,23 @@ static void print_json(const struct vt_bench *bench, const char *what)
 
 /* ---- running ---- */
 
-static int run_cases(const struct arguments *arguments, const struct vt_case *cases, size_t n)
+static int run_cases(const struct arguments *arguments, const struct vt_case *all, size_t n_all)
 {
+	struct vt_case cases[VT_CASES_MAX];
 	struct vt_bench bench = {
 		.cases = cases,
-		.n_cases = n,
+		.n_cases = vt_cases_select(cases, all, n_all, arguments->only),
 		.rounds = arguments->quick ? 1 : arguments->rounds,
 		.count_divisor = arguments->quick ? 20 : 1,
 	};
 	struct vt_pair pair;
 	int err;
 
+	if (bench.n_cases == 0) {
+		vt_error("no row has '%s' in its name; without --only all of them are measured",
+			 arguments->only);
+		return VT_EXIT_USAGE;
+	}
 	if (vt_pair_open(&pair) != 0)
 		return VT_EXIT_FAILED;
 	err = vt_bench_run(&bench, &pair);

@@ -333,6 +333,28 @@ static int recover_all(struct vd_vu_inflight *inflight, uint32_t *slots, struct 
 	return err;
 }
 
+/*
+ * A batch is written to the ring before the flags of its first descriptor publish it. What our
+ * predecessor wrote of one that it did not publish must not look used behind something we publish.
+ */
+static void hide_unpublished(struct vd_vu_inflight *inflight, const struct vd_ring_mem *ring,
+			     uint16_t used, uint32_t n)
+{
+	const uint16_t bits = VD_DESC_AVAIL | VD_DESC_USED;
+	struct vd_packed_desc *slots = ring->desc;
+	const bool swap = vd_host_is_big_endian();
+
+	for (; n > 0; n--) {
+		vd_sh16 *flags = &slots[vd_packed_slot(used)].flags;
+		uint16_t value = vd_load16(flags, swap);
+
+		if (vd_packed_is_used(value, used))
+			vd_store16(flags, (value & (uint16_t)~bits) | vd_packed_avail_flags(used),
+				   swap);
+		used = vd_packed_forward(used, 1, inflight->size);
+	}
+}
+
 int vd_vu_inflight_packed_recover(struct vd_vu_inflight *inflight, const struct vd_ring_mem *ring,
 				  struct vd_ring_position *position, struct vd_fault *fault)
 {
@@ -354,6 +376,7 @@ int vd_vu_inflight_packed_recover(struct vd_vu_inflight *inflight, const struct 
 		err = recover_all(inflight, &slots, fault);
 	if (err != 0)
 		return err;
+	hide_unpublished(inflight, ring, used, slots);
 	vd_vu_inflight_sort(inflight);
 	position->used = used;
 	position->avail = vd_packed_forward(used, (uint16_t)slots, inflight->size);
