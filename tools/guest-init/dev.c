@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,11 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+/* Nothing new for so long: what the other side offers by itself is there. A device that keeps
+ * announcing is not waited for for ever. */
+#define SETTLE_MS         20
+#define SETTLE_EVENTS_MAX 64
 
 /* What the kernel says about a device, as NAME=VALUE strings one after the other. */
 struct report {
@@ -178,4 +184,29 @@ void dev_follow(int fd)
 		finish(&report, n);
 		follow_one(&report);
 	}
+}
+
+static bool has_virtio_devices(void)
+{
+	DIR *devices = opendir("/sys/bus/virtio/devices");
+	struct dirent *entry = NULL;
+
+	if (devices == NULL)
+		return false;
+	do
+		entry = readdir(devices);
+	while (entry != NULL && entry->d_name[0] == '.');
+	closedir(devices);
+	return entry != NULL;
+}
+
+void dev_settle(int fd)
+{
+	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+
+	if (!has_virtio_devices())
+		return;
+	for (int events = 0; events < SETTLE_EVENTS_MAX && poll(&pollfd, 1, SETTLE_MS) == 1;
+	     events++)
+		dev_follow(fd);
 }

@@ -37,6 +37,10 @@ void mount_rest(char *const *shares);
 /* Fill /dev from /sys. Returns a socket that becomes readable when a device comes or goes. */
 int dev_start(void);
 
+/* Channels of a virtio device are announced when its driver is ready, a moment after boot: wait
+ * until there are no more of them, so that a command finds /dev as it will be. */
+void dev_settle(int socket);
+
 /* Do what the kernel announced on that socket. */
 void dev_follow(int socket);
 

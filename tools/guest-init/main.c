@@ -129,6 +129,7 @@ int main(void)
 	open_line();
 	setup_read(&setup);
 	mount_rest(setup.shares);
+	dev_settle(uevents);
 	command_start(&command, &setup);
 	line_send((struct vt_wire_frame){.type = VT_WIRE_STARTED}, NULL, 0);
 	status = relay_run(&command, &setup, line, uevents);
