@@ -83,17 +83,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 static char *help_filter(int key, const char *text, void *unused)
 {
-	char *all = NULL;
-	size_t size = 0;
-	FILE *out;
-
 	(void)unused;
-	if (key != ARGP_KEY_HELP_POST_DOC || (out = open_memstream(&all, &size)) == NULL)
-		return (char *)(uintptr_t)text;
-	fputs(text, out);
-	vt_device_help(out);
-	fclose(out);
-	return all;
+	return vt_help_append(key, text, vt_device_help);
 }
 
 /* ---- running ---- */

@@ -121,17 +121,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	}
 }
 
-/* The kinds of devices come from their table. */
-static char *help_filter(int key, const char *text, void *unused)
+static void help_devices(FILE *out)
 {
-	char *all = NULL;
-	size_t size = 0;
-	FILE *out;
-
-	(void)unused;
-	if (key != ARGP_KEY_HELP_POST_DOC || (out = open_memstream(&all, &size)) == NULL)
-		return (char *)(uintptr_t)text;
-	fputs(text, out);
 	fputs("\nDevices:\n", out);
 	vt_device_help(out);
 	for (size_t i = 0; vt_uml_device_kinds[i] != NULL; i++)
@@ -143,8 +134,12 @@ static char *help_filter(int key, const char *text, void *unused)
 	      "  viaduct linux --device vhost-user:/tmp/console.sock,id=3 cat /dev/hvc0\n"
 	      "  tar c src | viaduct linux tar t | less\n",
 	      out);
-	fclose(out);
-	return all;
+}
+
+static char *help_filter(int key, const char *text, void *unused)
+{
+	(void)unused;
+	return vt_help_append(key, text, help_devices);
 }
 
 static const struct argp argp = {

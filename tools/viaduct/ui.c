@@ -2,7 +2,9 @@
 /* How the tool speaks to people: see ui.h. */
 #include "ui.h"
 
+#include <argp.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -96,4 +98,19 @@ void vt_progress_end(struct vt_progress *progress, bool ok)
 		fputs("\r\033[K", stderr);
 	vt_note("%s: %s (%.1f s)", progress->what, ok ? "done" : "failed",
 		vt_now() - progress->started);
+}
+
+char *vt_help_append(int key, const char *text, void (*more)(FILE *out))
+{
+	char *all = NULL;
+	size_t size = 0;
+	FILE *out;
+
+	if (key != ARGP_KEY_HELP_POST_DOC || (out = open_memstream(&all, &size)) == NULL)
+		return (char *)(uintptr_t)text;
+	if (text != NULL)
+		fputs(text, out);
+	more(out);
+	fclose(out);
+	return all;
 }

@@ -5,6 +5,7 @@
 #define VIADUCT_UI_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 /* "viaduct: TEXT". What went wrong, naming the value, and what to do next. */
 void vt_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -31,6 +32,12 @@ void vt_progress_begin(struct vt_progress *progress, const char *what);
 /* @done of @total (0: unknown) units are finished. Cheap: draws at most ten times a second. */
 void vt_progress_update(struct vt_progress *progress, unsigned long done, unsigned long total);
 void vt_progress_end(struct vt_progress *progress, bool ok);
+
+/*
+ * For argp's help_filter: what comes from tables goes behind the text that comes after the options.
+ * The text to show for @key; @more writes the rest.
+ */
+char *vt_help_append(int key, const char *text, void (*more)(FILE *out));
 
 /* Monotonic seconds. */
 double vt_now(void);
