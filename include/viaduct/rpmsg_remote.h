@@ -40,8 +40,9 @@ struct vd_rpmsg_remote_config {
 	uint32_t vendor;
 	uint16_t queue_size; /* most entries of each queue */
 	uint16_t batch;      /* messages taken in one go, 1 to VD_RPMSG_BATCH_MAX */
-	uint16_t n_held; /* messages that can be held, or composed in place, at a time; 1 or more.
-			  * When all places are taken nothing more is received until one is free */
+	/* Messages that can be held at a time, 1 or more: when all places are taken nothing more is
+	 * received until one is free. As many again can be composed in place. */
+	uint16_t n_held;
 	uint16_t idle_polls; /* times an empty queue is looked at again before waiting to be
 				notified */
 	uint32_t budget;     /* messages handled in one vd_device_kick() */
@@ -65,7 +66,14 @@ struct vd_rpmsg_held {
 	struct vd_chain chain;
 	struct vd_iov iov[VD_RPMSG_SEGMENTS];
 	uint32_t next_free;
-	uint8_t use;
+	bool used;
+};
+
+/* Places for them. Receiving and sending have their own, so that who composes stops nobody. */
+struct vd_rpmsg_places {
+	struct vd_rpmsg_held *held; /* config.n_held */
+	uint32_t free;              /* list of free ones */
+	uint16_t n_free;
 };
 
 /* Buffers popped in one go. Private. */
@@ -86,10 +94,10 @@ struct vd_rpmsg_remote {
 	unsigned char space[8]; /* configuration space */
 	struct vd_rpmsg_batch rx;
 	struct vd_rpmsg_batch tx; /* buffers for sending, popped in advance */
-	struct vd_rpmsg_held *held;
-	uint32_t free_held; /* list of free places */
-	uint16_t n_free;
-	bool tx_armed; /* the driver is asked to notify when it returns buffers for sending */
+	struct vd_rpmsg_places received;
+	struct vd_rpmsg_places composed;
+	bool delivering; /* the message before rx.first is with its endpoint */
+	bool tx_armed;   /* the driver is asked to notify when it returns buffers for sending */
 };
 
 /* Memory the role needs for @config. 0: the configuration makes no sense. */

@@ -10,13 +10,6 @@
 
 #define NO_PLACE UINT32_MAX
 
-/* What a place for a buffer is used for. */
-enum use {
-	USE_FREE,
-	USE_RECEIVED,
-	USE_COMPOSED,
-};
-
 static struct vd_rpmsg_remote *remote_of_dev(struct vd_device *dev)
 {
 	return (struct vd_rpmsg_remote *)(void *)((char *)dev -
@@ -35,42 +28,51 @@ static struct vd_vq_dev *tx_queue(struct vd_rpmsg_remote *remote)
 
 /* ---- places for buffers that are held or composed in ---- */
 
-static void free_place(struct vd_rpmsg_remote *remote, uint32_t place)
+static void free_place(struct vd_rpmsg_places *places, uint32_t place)
 {
-	remote->held[place].use = USE_FREE;
-	remote->held[place].next_free = remote->free_held;
-	remote->free_held = place;
-	remote->n_free++;
+	places->held[place].used = false;
+	places->held[place].next_free = places->free;
+	places->free = place;
+	places->n_free++;
 }
 
-static void free_all_places(struct vd_rpmsg_remote *remote)
+static void free_places(struct vd_rpmsg_places *places, uint32_t n)
 {
-	remote->free_held = NO_PLACE;
-	remote->n_free = 0;
-	for (uint32_t place = remote->config.n_held; place-- > 0;)
-		free_place(remote, place);
+	places->free = NO_PLACE;
+	places->n_free = 0;
+	while (n-- > 0)
+		free_place(places, n);
 }
 
 /* Reserve a place; there must be one. */
-static uint32_t take_place(struct vd_rpmsg_remote *remote)
+static uint32_t take_place(struct vd_rpmsg_places *places)
 {
-	uint32_t place = remote->free_held;
+	uint32_t place = places->free;
 
-	remote->free_held = remote->held[place].next_free;
-	remote->n_free--;
+	places->free = places->held[place].next_free;
+	places->n_free--;
 	return place;
 }
 
 /* Move a popped buffer from its batch to a reserved place. */
-static void keep(struct vd_rpmsg_remote *remote, uint32_t place, const struct vd_chain *chain,
-		 enum use use)
+static void keep(struct vd_rpmsg_places *places, uint32_t place, const struct vd_chain *chain)
 {
-	struct vd_rpmsg_held *held = &remote->held[place];
+	struct vd_rpmsg_held *held = &places->held[place];
 
-	held->use = (uint8_t)use;
+	held->used = true;
 	held->chain = *chain;
 	held->chain.iov = held->iov;
 	memcpy(held->iov, chain->iov, sizeof(held->iov));
+}
+
+/* No buffer is ours any more. */
+static void forget_all(struct vd_rpmsg_remote *remote)
+{
+	free_places(&remote->received, remote->config.n_held);
+	free_places(&remote->composed, remote->config.n_held);
+	remote->rx.first = remote->rx.count = 0;
+	remote->tx.first = remote->tx.count = 0;
+	remote->delivering = false;
 }
 
 /* ---- receiving ---- */
@@ -85,24 +87,34 @@ static void bad_shape(struct vd_rpmsg_remote *remote, uint16_t queue, const stru
 	vd_rpmsg_fault(&remote->link, VD_FAULT_RPMSG_SHAPE, queue, chain->out_len, chain->in_len);
 }
 
-/* One message. There is a place for it, should it be held. False: the link did not survive it. */
+/* A buffer that can't be a message. */
+static void drop_shape(struct vd_rpmsg_remote *remote, const struct vd_chain *chain)
+{
+	remote->link.stats.rx_dropped++;
+	bad_shape(remote, VD_RPMSG_QUEUE_TX, chain);
+}
+
+/* One message. There is a place for it, should it be held. False: the link did not survive it, and
+ * return_all() gave back what there was. */
 static bool receive(struct vd_rpmsg_remote *remote, struct vd_vq_dev *vq, struct vd_chain *chain)
 {
 	struct vd_rpmsg *link = &remote->link;
 	enum vd_rpmsg_verdict verdict = VD_RPMSG_RELEASE;
 	uint32_t epoch = link->epoch;
-	uint32_t place = take_place(remote);
+	uint32_t place = take_place(&remote->received);
 
+	remote->delivering = true;
 	if (vd_likely(chain->n_in == 0 && chain->n_out > 0))
 		verdict = vd_rpmsg_deliver(link, chain->iov, chain->n_out, chain->out_len, place);
 	else
-		bad_shape(remote, VD_RPMSG_QUEUE_TX, chain);
+		drop_shape(remote, chain);
 	if (vd_unlikely(link->epoch != epoch))
 		return false;
+	remote->delivering = false;
 	if (verdict == VD_RPMSG_HOLD) {
-		keep(remote, place, chain, USE_RECEIVED);
+		keep(&remote->received, place, chain);
 	} else {
-		free_place(remote, place);
+		free_place(&remote->received, place);
 		give_back(vq, chain);
 	}
 	return true;
@@ -112,11 +124,14 @@ static bool receive(struct vd_rpmsg_remote *remote, struct vd_vq_dev *vq, struct
 static int pop_batch(struct vd_rpmsg_remote *remote, struct vd_vq_dev *vq, unsigned most)
 {
 	struct vd_rpmsg_batch *rx = &remote->rx;
+	uint32_t epoch = remote->link.epoch;
 	int n;
 
 	while ((n = vd_vq_dev_pop_many(vq, rx->chain, most)) == -VD_E2BIG) {
-		bad_shape(remote, VD_RPMSG_QUEUE_TX, &rx->chain[0]);
 		give_back(vq, &rx->chain[0]);
+		drop_shape(remote, &rx->chain[0]);
+		if (remote->link.epoch != epoch)
+			return 0;
 	}
 	for (int i = 0; i < n; i++)
 		if (rx->chain[i].n_out > 0)
@@ -129,22 +144,18 @@ static unsigned room(const struct vd_rpmsg_remote *remote, unsigned budget)
 {
 	unsigned most = budget < remote->config.batch ? budget : remote->config.batch;
 
-	return most < remote->n_free ? most : remote->n_free;
+	return most < remote->received.n_free ? most : remote->received.n_free;
 }
 
-/* Deliver a batch of @n. How many were; fewer if a callback took the last place, or the link down.
- */
-static int receive_batch(struct vd_rpmsg_remote *remote, struct vd_vq_dev *vq, int n)
+/* Deliver a batch of @n. How many were; fewer if a callback took the link down. */
+static unsigned receive_batch(struct vd_rpmsg_remote *remote, struct vd_vq_dev *vq, unsigned n)
 {
-	struct vd_chain *chain = remote->rx.chain;
+	struct vd_rpmsg_batch *rx = &remote->rx;
 
-	for (int i = 0; i < n; i++) {
-		if (vd_unlikely(remote->n_free == 0)) {
-			while (n > i)
-				(void)vd_vq_dev_unpop(vq, &chain[--n]);
-			return i;
-		}
-		if (vd_unlikely(!receive(remote, vq, &chain[i])))
+	rx->count = (uint16_t)n;
+	for (unsigned i = 0; i < n; i++) {
+		rx->first = (uint16_t)(i + 1);
+		if (vd_unlikely(!receive(remote, vq, &rx->chain[i])))
 			return i + 1;
 	}
 	return n;
@@ -155,47 +166,56 @@ static int remote_poll(struct vd_rpmsg *link, unsigned budget)
 	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
 	unsigned total = 0;
 	unsigned most;
-	int n;
+	unsigned n;
 
 	do {
 		struct vd_vq_dev *vq = rx_queue(remote);
+		int popped;
 
 		most = room(remote, budget - total);
 		if (most == 0)
 			break;
-		n = vq != NULL ? pop_batch(remote, vq, most) : -VD_EPIPE;
-		if (n < 0)
-			return n;
-		n = receive_batch(remote, vq, n);
-		total += (unsigned)n;
-	} while ((unsigned)n == most);
+		popped = vq != NULL ? pop_batch(remote, vq, most) : -VD_EPIPE;
+		if (popped < 0)
+			return popped;
+		n = receive_batch(remote, vq, (unsigned)popped);
+		total += n;
+	} while (n == most);
 	return (int)total;
 }
 
 static int remote_release(struct vd_rpmsg *link, uint32_t place)
 {
 	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
+	struct vd_rpmsg_places *places = &remote->received;
 	struct vd_vq_dev *vq = rx_queue(remote);
-	bool stopped = remote->n_free == 0;
+	bool stopped = places->n_free == 0;
 
-	if (place >= remote->config.n_held || remote->held[place].use != USE_RECEIVED)
+	if (place >= remote->config.n_held || !places->held[place].used)
 		return -VD_EINVAL;
 	if (vq != NULL)
-		give_back(vq, &remote->held[place].chain);
-	free_place(remote, place);
+		give_back(vq, &places->held[place].chain);
+	free_place(places, place);
 	return stopped;
 }
 
 /* ---- sending ---- */
 
-/* A buffer that no message fits in goes back, and is complained of. */
-static bool is_sendable(struct vd_rpmsg_remote *remote, const struct vd_chain *chain)
+/* Does any message fit in? */
+static bool is_sendable(const struct vd_chain *chain)
 {
-	if (vd_likely(chain->n_out == 0 && chain->n_in > 0 &&
-		      chain->in_len >= VD_RPMSG_HEADER_SIZE))
-		return true;
+	return chain->n_out == 0 && chain->n_in > 0 && chain->in_len >= VD_RPMSG_HEADER_SIZE;
+}
+
+/* A buffer that no message fits in goes back, and is complained of. False: the link did not survive
+ * that. */
+static bool refuse(struct vd_rpmsg_remote *remote, const struct vd_chain *chain)
+{
+	uint32_t epoch = remote->link.epoch;
+
+	give_back(tx_queue(remote), chain);
 	bad_shape(remote, VD_RPMSG_QUEUE_RX, chain);
-	return false;
+	return remote->link.epoch == epoch;
 }
 
 /* Pop a batch of empty buffers. False: there are none. */
@@ -209,10 +229,9 @@ static bool refill(struct vd_rpmsg_remote *remote)
 		return false;
 	tx->first = 0;
 	tx->count = 0;
-	while ((n = vd_vq_dev_pop_many(vq, tx->chain, remote->config.batch)) == -VD_E2BIG) {
-		bad_shape(remote, VD_RPMSG_QUEUE_RX, &tx->chain[0]);
-		give_back(vq, &tx->chain[0]);
-	}
+	while ((n = vd_vq_dev_pop_many(vq, tx->chain, remote->config.batch)) == -VD_E2BIG)
+		if (!refuse(remote, &tx->chain[0]))
+			return false;
 	if (n <= 0)
 		return false;
 	/* The lines are the driver's; bring them over now, not one by one as they are written. */
@@ -239,11 +258,12 @@ static struct vd_chain *next_tx(struct vd_rpmsg_remote *remote)
 		if (tx->first == tx->count) {
 			if (!refill(remote))
 				return NULL;
-		} else if (is_sendable(remote, chain)) {
+		} else if (vd_likely(is_sendable(chain))) {
 			return chain;
 		} else {
-			give_back(tx_queue(remote), chain);
 			tx->first++;
+			if (!refuse(remote, chain))
+				return NULL;
 		}
 	}
 }
@@ -275,16 +295,16 @@ static int remote_tx_take(struct vd_rpmsg *link, uint32_t *place)
 {
 	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
 
-	if (remote->n_free == 0)
+	if (remote->composed.n_free == 0)
 		return -VD_ENOMEM;
-	*place = take_place(remote);
-	keep(remote, *place, &remote->tx.chain[remote->tx.first++], USE_COMPOSED);
+	*place = take_place(&remote->composed);
+	keep(&remote->composed, *place, &remote->tx.chain[remote->tx.first++]);
 	return 0;
 }
 
 static void remote_taken_frame(struct vd_rpmsg *link, uint32_t place, struct vd_rpmsg_frame *frame)
 {
-	const struct vd_chain *chain = &vd_rpmsg_remote_of(link)->held[place].chain;
+	const struct vd_chain *chain = &vd_rpmsg_remote_of(link)->composed.held[place].chain;
 
 	frame->iov = chain->iov;
 	frame->n_iov = chain->n_in;
@@ -297,8 +317,8 @@ static void remote_taken_send(struct vd_rpmsg *link, uint32_t place, uint32_t le
 	struct vd_vq_dev *vq = tx_queue(remote);
 
 	if (vq != NULL)
-		(void)vd_vq_dev_push(vq, &remote->held[place].chain, len);
-	free_place(remote, place);
+		(void)vd_vq_dev_push(vq, &remote->composed.held[place].chain, len);
+	free_place(&remote->composed, place);
 }
 
 /*
@@ -327,6 +347,7 @@ static void unpop_or_waste(struct vd_rpmsg_remote *remote, const struct vd_chain
 static void remote_taken_return(struct vd_rpmsg *link, uint32_t place)
 {
 	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
+	const struct vd_rpmsg_held *held = &remote->composed.held[place];
 	struct vd_rpmsg_batch *tx = &remote->tx;
 
 	/* Back to the front of the batch it came from, if there is room: there nearly always is. */
@@ -334,13 +355,13 @@ static void remote_taken_return(struct vd_rpmsg *link, uint32_t place)
 		struct vd_chain *chain = &tx->chain[--tx->first];
 		struct vd_iov *iov = chain->iov;
 
-		*chain = remote->held[place].chain;
+		*chain = held->chain;
 		chain->iov = iov;
-		memcpy(iov, remote->held[place].iov, sizeof(remote->held[place].iov));
+		memcpy(iov, held->iov, sizeof(held->iov));
 	} else {
-		unpop_or_waste(remote, &remote->held[place].chain);
+		unpop_or_waste(remote, &held->chain);
 	}
-	free_place(remote, place);
+	free_place(&remote->composed, place);
 	if (link->corked == 0)
 		link->role->flush(link);
 }
@@ -390,33 +411,33 @@ static void return_tx(struct vd_rpmsg_remote *remote)
 
 	while (tx->count > tx->first)
 		unpop_or_waste(remote, &tx->chain[--tx->count]);
-	for (uint32_t place = 0; place < remote->config.n_held; place++) {
-		if (remote->held[place].use != USE_COMPOSED)
-			continue;
-		unpop_or_waste(remote, &remote->held[place].chain);
-		free_place(remote, place);
-	}
+	for (uint32_t place = 0; place < remote->config.n_held; place++)
+		if (remote->composed.held[place].used)
+			unpop_or_waste(remote, &remote->composed.held[place].chain);
 }
 
+/* What no endpoint has seen was never popped; what one has, it is done with. */
 static void return_rx(struct vd_rpmsg_remote *remote)
 {
+	struct vd_rpmsg_batch *rx = &remote->rx;
 	struct vd_vq_dev *vq = rx_queue(remote);
 
-	for (uint32_t place = 0; place < remote->config.n_held; place++) {
-		if (remote->held[place].use != USE_RECEIVED)
-			continue;
-		if (vq != NULL)
-			give_back(vq, &remote->held[place].chain);
-		free_place(remote, place);
-	}
+	if (vq == NULL)
+		return;
+	while (rx->count > rx->first)
+		(void)vd_vq_dev_unpop(vq, &rx->chain[--rx->count]);
+	if (remote->delivering)
+		give_back(vq, &rx->chain[rx->first - 1]);
+	for (uint32_t place = 0; place < remote->config.n_held; place++)
+		if (remote->received.held[place].used)
+			give_back(vq, &remote->received.held[place].chain);
 }
 
 static void return_all(struct vd_rpmsg_remote *remote)
 {
 	return_tx(remote);
 	return_rx(remote);
-	remote->tx.first = 0;
-	remote->tx.count = 0;
+	forget_all(remote);
 }
 
 static void arm_queues(struct vd_rpmsg_remote *remote)
@@ -439,9 +460,7 @@ static void queue_start(struct vd_device *dev, uint16_t index)
 	(void)index;
 	if (rx_queue(remote) == NULL || tx_queue(remote) == NULL)
 		return;
-	free_all_places(remote);
-	remote->tx.first = 0;
-	remote->tx.count = 0;
+	forget_all(remote);
 	arm_queues(remote);
 	remote->link.tx_size = default_tx_size(remote);
 	(void)next_tx(remote);
@@ -463,7 +482,7 @@ static void stop(struct vd_device *dev)
 	struct vd_rpmsg_remote *remote = remote_of_dev(dev);
 
 	vd_rpmsg_link_down(&remote->link);
-	free_all_places(remote);
+	forget_all(remote);
 }
 
 static int suspend(struct vd_device *dev)
@@ -515,7 +534,7 @@ static bool serve(struct vd_rpmsg_remote *remote)
 			return false;
 		left -= (unsigned)n;
 		/* Without a place for one more message, whoever releases one goes on. */
-		if (n == 0 && (remote->n_free == 0 || !look_again(remote, vq)))
+		if (n == 0 && (remote->received.n_free == 0 || !look_again(remote, vq)))
 			return false;
 	}
 	return true;
@@ -591,7 +610,8 @@ static void carve_all(struct vd_rpmsg_remote *remote, const struct vd_rpmsg_remo
 	}
 	carve_batch(&remote->rx, config->batch, carve);
 	carve_batch(&remote->tx, config->batch, carve);
-	remote->held = vd_carve(carve, config->n_held, sizeof(*remote->held));
+	remote->received.held = vd_carve(carve, config->n_held, sizeof(*remote->received.held));
+	remote->composed.held = vd_carve(carve, config->n_held, sizeof(*remote->composed.held));
 	vd_rpmsg_carve(&remote->link, &config->link, carve);
 }
 
@@ -646,6 +666,6 @@ int vd_rpmsg_remote_init(struct vd_rpmsg_remote *remote,
 	remote->config = *config;
 	carve_all(remote, config, &carve);
 	vd_rpmsg_init(&remote->link, &config->link, &remote_role);
-	free_all_places(remote);
+	forget_all(remote);
 	return init_device(remote);
 }

@@ -105,19 +105,25 @@ static void check_guard(const struct host_buffer *buffer)
 }
 
 /* Hand a buffer to the device. False: the queue has no room for its pieces. */
-static bool give(struct host *host, unsigned queue, struct host_buffer *buffer, uint32_t len,
-		 unsigned pieces, unsigned n_in)
+static bool give_pieces(struct host *host, unsigned queue, struct host_buffer *buffer,
+			const struct vd_iov *iov, unsigned pieces, unsigned n_in)
 {
-	struct vd_iov iov[HOST_PIECES];
-	int err;
+	int err = vd_vq_drv_add(vq_of(host, queue), iov, pieces - n_in, n_in, buffer);
 
-	cut(buffer->at, len, pieces, iov);
-	err = vd_vq_drv_add(vq_of(host, queue), iov, pieces - n_in, n_in, buffer);
 	if (err == -VD_ENOSPC || err == -VD_EPROTO)
 		return false;
 	CHECK(err == 0);
 	buffer->with_device = true;
 	return true;
+}
+
+static bool give(struct host *host, unsigned queue, struct host_buffer *buffer, uint32_t len,
+		 unsigned pieces, unsigned n_in)
+{
+	struct vd_iov iov[HOST_PIECES];
+
+	cut(buffer->at, len, pieces, iov);
+	return give_pieces(host, queue, buffer, iov, pieces, n_in);
 }
 
 static unsigned pieces_for(const struct host *host, uint32_t len)
@@ -168,6 +174,32 @@ struct host_buffer *host_send_raw(struct host *host, const void *bytes, uint32_t
 	host->n_sending++;
 	vd_vdev_kick(&host->vqs[VD_RPMSG_QUEUE_TX]);
 	return buffer;
+}
+
+bool host_add_cut(struct host *host, const void *bytes, const uint32_t *sizes, unsigned pieces)
+{
+	struct host_buffer *buffer = free_buffer(host->tx, host->n_buffers);
+	struct vd_iov iov[HOST_PIECES];
+	uint32_t len = 0;
+
+	CHECK(pieces <= HOST_PIECES);
+	if (buffer == NULL)
+		return false;
+	for (unsigned i = 0; i < pieces; i++) {
+		iov[i] = (struct vd_iov){.base = buffer->at + len, .len = sizes[i]};
+		len += sizes[i];
+	}
+	CHECK(len <= buffer->size);
+	memcpy(buffer->at, bytes, len);
+	if (!give_pieces(host, VD_RPMSG_QUEUE_TX, buffer, iov, pieces, 0))
+		return false;
+	host->n_sending++;
+	return true;
+}
+
+void host_kick(struct host *host)
+{
+	vd_vdev_kick(&host->vqs[VD_RPMSG_QUEUE_TX]);
 }
 
 unsigned host_reclaim(struct host *host)

@@ -105,6 +105,12 @@ void host_compose(const struct host *host, void *at, uint32_t src, uint32_t dst,
 struct host_buffer *host_send_raw(struct host *host, const void *bytes, uint32_t len,
 				  unsigned pieces, unsigned n_in);
 
+/* Add a message of these bytes, cut where the caller wants it. */
+bool host_add_cut(struct host *host, const void *bytes, const uint32_t *sizes, unsigned pieces);
+
+/* Publish what was added, and notify of it. */
+void host_kick(struct host *host);
+
 /* Take back what the remote has read. How many there were. */
 unsigned host_reclaim(struct host *host);
 
