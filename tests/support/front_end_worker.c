@@ -41,7 +41,7 @@ static const struct vd_device_type type = {
 
 static struct worker *worker_of(struct vd_device *dev)
 {
-	return (struct worker *)((char *)dev - offsetof(struct worker, dev));
+	return (void *)((char *)dev - offsetof(struct worker, dev));
 }
 
 /* ---- requests ---- */

@@ -27,9 +27,15 @@ typedef int handler(struct vd_vu_backend *backend, struct vd_vu_message *message
 
 /* ---- helpers ---- */
 
-static const struct vd_vu_state *state_of(const struct vd_vu_message *message)
+/* The payload is aligned for whatever it holds. */
+static void *payload_of(struct vd_vu_message *message)
 {
-	return (const struct vd_vu_state *)message->payload;
+	return message->payload;
+}
+
+static const struct vd_vu_state *state_of(struct vd_vu_message *message)
+{
+	return payload_of(message);
 }
 
 static uint64_t u64_of(const struct vd_vu_message *message)
@@ -222,7 +228,7 @@ static int reset_device(struct vd_vu_backend *backend, struct vd_vu_message *mes
 static int set_mem_table(struct vd_vu_backend *backend, struct vd_vu_message *message,
 			 struct reply *reply)
 {
-	const struct vd_vu_mem_table *table = (const struct vd_vu_mem_table *)message->payload;
+	const struct vd_vu_mem_table *table = payload_of(message);
 	size_t fits = (message->header.size - offsetof(struct vd_vu_mem_table, region)) /
 		      sizeof(table->region[0]);
 	int err;
@@ -250,9 +256,11 @@ static int get_max_mem_slots(struct vd_vu_backend *backend, struct vd_vu_message
 	return reply_u64(message, reply, VD_VU_SLOTS_MAX);
 }
 
-static const struct vd_vu_region_desc *region_of(const struct vd_vu_message *message)
+static const struct vd_vu_region_desc *region_of(struct vd_vu_message *message)
 {
-	return &((const struct vd_vu_mem_reg *)message->payload)->region;
+	const struct vd_vu_mem_reg *payload = payload_of(message);
+
+	return &payload->region;
 }
 
 static int add_mem_reg(struct vd_vu_backend *backend, struct vd_vu_message *message,
@@ -305,7 +313,7 @@ static int set_vring_num(struct vd_vu_backend *backend, struct vd_vu_message *me
 static int set_vring_addr(struct vd_vu_backend *backend, struct vd_vu_message *message,
 			  struct reply *reply)
 {
-	const struct vd_vu_addr *addr = (const struct vd_vu_addr *)message->payload;
+	const struct vd_vu_addr *addr = payload_of(message);
 	struct vd_vu_vring *vring = vring_at(backend, addr->index);
 
 	(void)reply;
@@ -337,7 +345,7 @@ static int set_vring_base(struct vd_vu_backend *backend, struct vd_vu_message *m
 static int get_vring_base(struct vd_vu_backend *backend, struct vd_vu_message *message,
 			  struct reply *reply)
 {
-	struct vd_vu_state *state = (struct vd_vu_state *)message->payload;
+	struct vd_vu_state *state = payload_of(message);
 	struct vd_vu_vring *vring = vring_at(backend, state->index);
 	int err;
 
@@ -498,7 +506,7 @@ static int get_queue_num(struct vd_vu_backend *backend, struct vd_vu_message *me
 static int get_config(struct vd_vu_backend *backend, struct vd_vu_message *message,
 		      struct reply *reply)
 {
-	struct vd_vu_config *config = (struct vd_vu_config *)message->payload;
+	struct vd_vu_config *config = payload_of(message);
 
 	if (config->size != message->header.size - sizeof(*config))
 		return bad_value(backend, message, config->size);
@@ -512,7 +520,7 @@ static int get_config(struct vd_vu_backend *backend, struct vd_vu_message *messa
 static int set_config(struct vd_vu_backend *backend, struct vd_vu_message *message,
 		      struct reply *reply)
 {
-	const struct vd_vu_config *config = (const struct vd_vu_config *)message->payload;
+	const struct vd_vu_config *config = payload_of(message);
 	int err;
 
 	(void)reply;
@@ -554,7 +562,7 @@ static int check_inflight(struct vd_vu_backend *backend, const struct vd_vu_mess
 static int get_inflight_fd(struct vd_vu_backend *backend, struct vd_vu_message *message,
 			   struct reply *reply)
 {
-	struct vd_vu_inflight_desc *desc = (struct vd_vu_inflight_desc *)message->payload;
+	struct vd_vu_inflight_desc *desc = payload_of(message);
 	int err = check_inflight(backend, message, desc);
 	int fd;
 
@@ -572,8 +580,7 @@ static int get_inflight_fd(struct vd_vu_backend *backend, struct vd_vu_message *
 static int set_inflight_fd(struct vd_vu_backend *backend, struct vd_vu_message *message,
 			   struct reply *reply)
 {
-	const struct vd_vu_inflight_desc *desc =
-		(const struct vd_vu_inflight_desc *)message->payload;
+	const struct vd_vu_inflight_desc *desc = payload_of(message);
 	int err = check_inflight(backend, message, desc);
 
 	(void)reply;
