@@ -117,7 +117,8 @@ struct vd_rpmsg_events {
 	/* The peer announced a channel, or took it back. */
 	void (*channel)(struct vd_rpmsg *link, const struct vd_rpmsg_channel *channel,
 			bool created);
-	/* Buffers are available again after a try-call failed for want of one. */
+	/* Buffers are available again after a try-call failed for want of one, or of a place to
+	 * compose in. May come from inside commit and abort. */
 	void (*writable)(struct vd_rpmsg *link);
 	/* The peer broke a rule, or sent what nobody wants (RPMSG_NO_ENDPOINT). */
 	void (*fault)(struct vd_rpmsg *link, const struct vd_fault *fault);
@@ -260,8 +261,9 @@ struct vd_rpmsg_tx {
 };
 
 /*
- * Obtain a buffer to compose a message in. -VD_ENOMEM: there is none; writable() follows.
- * -VD_EPIPE: the link is down. -VD_EOPNOTSUPP: the peer's buffer is in pieces; use a copying call.
+ * Obtain a buffer to compose a message in. -VD_ENOMEM: there is none, or no place for it;
+ * writable() follows. -VD_EPIPE: the link is down. -VD_EOPNOTSUPP: the peer's buffer is in pieces;
+ * use a copying call.
  */
 int vd_rpmsg_tx_begin(struct vd_rpmsg *link, struct vd_rpmsg_tx *tx);
 

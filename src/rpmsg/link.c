@@ -179,6 +179,13 @@ static bool is_writable(struct vd_rpmsg *link)
 	       link->role->tx_peek(link, &frame) == 0;
 }
 
+void vd_rpmsg_given_back(struct vd_rpmsg *link)
+{
+	/* A poll does it at its end. */
+	if (vd_unlikely(!link->polling && is_writable(link)))
+		vd_rpmsg_writable(link);
+}
+
 int vd_rpmsg_poll(struct vd_rpmsg *link, unsigned budget)
 {
 	int n;

@@ -69,6 +69,11 @@ void vd_rpmsg_fault(struct vd_rpmsg *link, enum vd_fault_code code, uint64_t a, 
 /* There are empty buffers again: send what is due, and tell whoever was told there were none. */
 void vd_rpmsg_writable(struct vd_rpmsg *link);
 
+/* A buffer, or a place to compose in, was given back on our side: do that if there is somebody to
+ * tell.
+ */
+void vd_rpmsg_given_back(struct vd_rpmsg *link);
+
 /* ---- name service ---- */
 
 /* Send what announcements are due, as far as there are buffers. */

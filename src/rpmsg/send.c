@@ -188,6 +188,8 @@ int vd_rpmsg_tx_begin(struct vd_rpmsg *link, struct vd_rpmsg_tx *tx)
 	if (frame.n_iov != 1 || frame.size < VD_RPMSG_HEADER_SIZE)
 		return -VD_EOPNOTSUPP;
 	err = link->role->tx_take(link, &tx->buffer);
+	if (err == -VD_ENOMEM)
+		link->starved = true;
 	if (err != 0)
 		return err;
 	tx->link = link;
@@ -221,11 +223,14 @@ int vd_rpmsg_tx_commit(struct vd_rpmsg_tx *tx, uint32_t src, uint32_t dst, uint3
 	memcpy(frame.iov[0].base, &header, sizeof(header));
 	link->role->taken_send(link, tx->buffer, (uint32_t)sizeof(header) + len);
 	sent(link, len);
+	vd_rpmsg_given_back(link);
 	return 0;
 }
 
 void vd_rpmsg_tx_abort(struct vd_rpmsg_tx *tx)
 {
-	if (!is_stale(tx))
-		tx->link->role->taken_return(tx->link, tx->buffer);
+	if (is_stale(tx))
+		return;
+	tx->link->role->taken_return(tx->link, tx->buffer);
+	vd_rpmsg_given_back(tx->link);
 }

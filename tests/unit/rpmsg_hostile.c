@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the fuzzer of an rpmsg remote found. */
+#include "host_rig.h"
+#include "viaduct/errno.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct host_rig rig;
+static struct rig_ept ept[4];
+
+/* A remote with one endpoint, @n_held places, and a host with @n_buffers. */
+static void open_scarce(uint16_t n_held, uint16_t n_buffers)
+{
+	memset(ept, 0, sizeof(ept));
+	host_rig_init(&rig);
+	rig.config.n_held = n_held;
+	rig.options.n_buffers = n_buffers;
+	host_rig_make(&rig);
+	host_rig_join(&rig);
+	assert_int_equal(rig_ept_create(&rig, &ept[0], NULL, 60, 0), 0);
+	rig.log[0] = '\0';
+}
+
+static void a_buffer_that_was_composed_in_for_nothing_goes_to_who_waits_for_one(void **state)
+{
+	struct vd_rpmsg_tx tx;
+
+	(void)state;
+	open_scarce(4, 1);
+	assert_int_equal(vd_rpmsg_tx_begin(link_of(&rig), &tx), 0);
+	assert_int_equal(vd_rpmsg_trysendto(&ept[0].ept, "a", 1, 9), -VD_ENOMEM);
+	vd_rpmsg_tx_abort(&tx);
+	host_rig_expect(&rig, "writable");
+	assert_int_equal(vd_rpmsg_trysendto(&ept[0].ept, "a", 1, 9), 0);
+	assert_true(host_expect(&rig.host, 60, 9, "a", 1));
+	host_rig_close(&rig);
+}
+
+static void an_announcement_goes_out_in_a_buffer_that_was_composed_in_for_nothing(void **state)
+{
+	struct vd_rpmsg_tx tx;
+
+	(void)state;
+	open_scarce(4, 1);
+	assert_int_equal(vd_rpmsg_tx_begin(link_of(&rig), &tx), 0);
+	assert_int_equal(rig_ept_create(&rig, &ept[1], "late", 61, 0), 0);
+	host_rig_expect_silence(&rig);
+	vd_rpmsg_tx_abort(&tx);
+	host_rig_expect_announced(&rig, "late", 61, true);
+	host_rig_close(&rig);
+}
+
+static void who_found_no_place_to_compose_in_is_told_when_there_is_one(void **state)
+{
+	struct vd_rpmsg_tx first;
+	struct vd_rpmsg_tx second;
+
+	(void)state;
+	open_scarce(1, 8);
+	assert_int_equal(vd_rpmsg_tx_begin(link_of(&rig), &first), 0);
+	assert_int_equal(vd_rpmsg_tx_begin(link_of(&rig), &second), -VD_ENOMEM);
+	assert_int_equal(vd_rpmsg_tx_commit(&first, 60, 9, 0), 0);
+	host_rig_expect(&rig, "writable");
+	assert_int_equal(vd_rpmsg_tx_begin(link_of(&rig), &second), 0);
+	vd_rpmsg_tx_abort(&second);
+	host_rig_expect(&rig, "");
+	host_rig_close(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			a_buffer_that_was_composed_in_for_nothing_goes_to_who_waits_for_one),
+		cmocka_unit_test(
+			an_announcement_goes_out_in_a_buffer_that_was_composed_in_for_nothing),
+		cmocka_unit_test(who_found_no_place_to_compose_in_is_told_when_there_is_one),
+	};
+
+	return cmocka_run_group_tests_name("rpmsg_hostile", tests, NULL, NULL);
+}
