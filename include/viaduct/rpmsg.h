@@ -267,8 +267,8 @@ struct vd_rpmsg_tx {
  */
 int vd_rpmsg_tx_begin(struct vd_rpmsg *link, struct vd_rpmsg_tx *tx);
 
-/* Send it. Errors as above, and -VD_ESTALE: the peer is gone since. On an error it still is to be
- * committed or aborted, except after -VD_ESTALE. */
+/* Send it. Errors as above, and -VD_ESTALE: the peer is gone since, or it was committed or aborted
+ * before. On an error it still is to be committed or aborted, except after -VD_ESTALE. */
 int vd_rpmsg_tx_commit(struct vd_rpmsg_tx *tx, uint32_t src, uint32_t dst, uint32_t len);
 
 /* Change your mind. The buffer is used for the next message. */

@@ -206,6 +206,12 @@ static bool is_stale(const struct vd_rpmsg_tx *tx)
 	return !tx->link->up || tx->epoch != tx->link->epoch;
 }
 
+/* It is done with: a second time it is stale. */
+static void finish(struct vd_rpmsg_tx *tx)
+{
+	tx->epoch--;
+}
+
 int vd_rpmsg_tx_commit(struct vd_rpmsg_tx *tx, uint32_t src, uint32_t dst, uint32_t len)
 {
 	struct vd_rpmsg *link = tx->link;
@@ -222,6 +228,7 @@ int vd_rpmsg_tx_commit(struct vd_rpmsg_tx *tx, uint32_t src, uint32_t dst, uint3
 	link->role->taken_frame(link, tx->buffer, &frame);
 	memcpy(frame.iov[0].base, &header, sizeof(header));
 	link->role->taken_send(link, tx->buffer, (uint32_t)sizeof(header) + len);
+	finish(tx);
 	sent(link, len);
 	vd_rpmsg_given_back(link);
 	return 0;
@@ -232,5 +239,6 @@ void vd_rpmsg_tx_abort(struct vd_rpmsg_tx *tx)
 	if (is_stale(tx))
 		return;
 	tx->link->role->taken_return(tx->link, tx->buffer);
+	finish(tx);
 	vd_rpmsg_given_back(tx->link);
 }
