@@ -208,6 +208,7 @@ static void end(struct vd_vu_backend *backend)
 	vd_vu_inflight_area_close(&backend->inflight);
 	backend->features = 0;
 	backend->protocol_features = 0;
+	backend->relays_status = false;
 	backend->sock_ready = false;
 	memset(backend->kicked, 0, sizeof(backend->kicked));
 	rest(backend);

@@ -49,12 +49,13 @@ struct vd_vu_backend {
 	struct vd_vu_channel channel;
 	struct vd_vu_memory memory;
 	struct vd_vu_inflight_area inflight;
-	uint64_t features;                      /* SET_FEATURES, with bit 30 */
-	uint64_t protocol_features;             /* negotiated */
-	int backend_req;                        /* channel for our requests, or -1 */
-	bool backend_req_full;                  /* it is: requests wait until it is writable */
-	bool config_change_due;                 /* one of them */
-	bool sock_ready;                        /* the socket has something to read */
+	uint64_t features;          /* SET_FEATURES, with bit 30 */
+	uint64_t protocol_features; /* negotiated */
+	bool relays_status;         /* the front end has passed on what its driver wrote */
+	int backend_req;            /* channel for our requests, or -1 */
+	bool backend_req_full;      /* it is: requests wait until it is writable */
+	bool config_change_due;     /* one of them */
+	bool sock_ready;            /* the socket has something to read */
 	uint64_t kicked[VD_VU_QUEUES_MAX / 64]; /* queues to look at */
 	struct vd_fault fault;
 	struct vd_vu_vring *vrings; /* dev->n_queues of them */

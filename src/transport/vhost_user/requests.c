@@ -199,6 +199,8 @@ static int set_status(struct vd_vu_backend *backend, struct vd_vu_message *messa
 	(void)reply;
 	if (status > UINT8_MAX)
 		return bad_value(backend, message, status);
+	if (status & (VD_STATUS_ACKNOWLEDGE | VD_STATUS_DRIVER))
+		backend->relays_status = true;
 	vd_device_set_status(backend->dev, (uint8_t)status);
 	if (status == 0)
 		stop_all(backend);

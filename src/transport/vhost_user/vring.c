@@ -145,19 +145,23 @@ static int open_journal(struct vd_vu_backend *backend, uint16_t index, struct vd
 	return err;
 }
 
-static bool needs_driver_ok(const struct vd_vu_backend *backend)
+/*
+ * Does the front end say how far its driver is? Without STATUS it can't. With it QEMU 7.2 tells of
+ * FEATURES_OK and, for devices like vhost-user-rng, of nothing else (hw/virtio/vhost-user.c,
+ * vhost_user_set_features()): a driver's status begins with ACKNOWLEDGE.
+ */
+static bool relays_status(const struct vd_vu_backend *backend)
 {
-	return !vd_vu_has(backend, VD_VU_F_STATUS) && !backend->dev->running;
+	return vd_vu_has(backend, VD_VU_F_STATUS) && backend->relays_status;
 }
 
-/* Without STATUS the front end never says how far its driver is: the features are final when the
- * first queue comes. */
+/* If it does not, the features are final when the first queue comes. */
 static int accept_features(struct vd_vu_backend *backend)
 {
 	struct vd_device *dev = backend->dev;
 	uint64_t features = backend->features & ~VD_BIT(VD_VU_FEATURE_PROTOCOL);
 
-	if (vd_vu_has(backend, VD_VU_F_STATUS))
+	if (relays_status(backend))
 		return 0;
 	if (vd_device_set_features(dev, features) != 0)
 		return vd_vu_fail(backend, VD_FAULT_FEATURES_FROZEN, features, 0, 0);
@@ -173,7 +177,7 @@ static int accept_features(struct vd_vu_backend *backend)
  */
 static void infer_driver_ok(struct vd_vu_backend *backend)
 {
-	if (needs_driver_ok(backend))
+	if (!relays_status(backend) && !backend->dev->running)
 		vd_device_set_status(backend->dev, backend->dev->status | VD_STATUS_DRIVER_OK);
 }
 
@@ -253,9 +257,8 @@ int vd_vu_vring_update(struct vd_vu_backend *backend, uint16_t index)
 	if (wanted)
 		return activate(backend, index);
 	vd_vu_vring_deactivate(backend, index);
-	/* Without STATUS, a driver that went away can only be told from all its queues being gone.
-	 */
-	if (!vd_vu_has(backend, VD_VU_F_STATUS) && !any_is_active(backend))
+	/* A driver that went away silently can only be told from all its queues being gone. */
+	if (!relays_status(backend) && !any_is_active(backend))
 		vd_device_reset(backend->dev);
 	return 0;
 }
