@@ -82,7 +82,7 @@ void vd_rpmsg_link_resume(struct vd_rpmsg *link)
 	link->up = link->paused;
 	link->paused = false;
 	if (link->up)
-		vd_rpmsg_writable(link);
+		vd_rpmsg_look_for_buffers(link);
 }
 
 void vd_rpmsg_fault(struct vd_rpmsg *link, enum vd_fault_code code, uint64_t a, uint64_t b,
@@ -170,13 +170,23 @@ enum vd_rpmsg_verdict vd_rpmsg_deliver(struct vd_rpmsg *link, const struct vd_io
 	return VD_RPMSG_RELEASE;
 }
 
+static bool wants_buffer(const struct vd_rpmsg *link)
+{
+	return (link->starved || link->n_due > 0) && link->up;
+}
+
 /* Does somebody wait for an empty buffer, and is there one? */
 static bool is_writable(struct vd_rpmsg *link)
 {
 	struct vd_rpmsg_frame frame;
 
-	return (link->starved || link->n_due > 0) && link->up &&
-	       link->role->tx_peek(link, &frame) == 0;
+	return wants_buffer(link) && link->role->tx_peek(link, &frame) == 0;
+}
+
+void vd_rpmsg_look_for_buffers(struct vd_rpmsg *link)
+{
+	if (is_writable(link) || (wants_buffer(link) && link->role->tx_arm(link, true)))
+		vd_rpmsg_writable(link);
 }
 
 void vd_rpmsg_given_back(struct vd_rpmsg *link)

@@ -41,16 +41,22 @@ static void forget(struct vd_rpmsg_ept *ept)
 
 static int announce(struct vd_rpmsg_ept *ept, uint32_t flags)
 {
-	bool swap = vd_rpmsg_swaps(ept->link);
+	struct vd_rpmsg *link = ept->link;
+	bool swap = vd_rpmsg_swaps(link);
+	bool starved = link->starved;
 	unsigned char message[VD_RPMSG_NS_SIZE] = {0};
 	uint32_t addr = vd_swap32(ept->addr, swap);
+	int err;
 
 	flags = vd_swap32(flags, swap);
 	memcpy(message + VD_RPMSG_NS_AT_NAME, ept->name, strlen(ept->name));
 	memcpy(message + VD_RPMSG_NS_AT_ADDR, &addr, sizeof(addr));
 	memcpy(message + VD_RPMSG_NS_AT_FLAGS, &flags, sizeof(flags));
-	return vd_rpmsg_trysend_offchannel(ept, ept->addr, VD_RPMSG_NS_ADDR, message,
-					   sizeof(message));
+	err = vd_rpmsg_trysend_offchannel(ept, ept->addr, VD_RPMSG_NS_ADDR, message,
+					  sizeof(message));
+	/* That there was no buffer is not the owner's to hear: it stays due. */
+	link->starved = starved;
+	return err;
 }
 
 /* Send what is due for @ept. False: there was no buffer for it. */

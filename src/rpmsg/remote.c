@@ -550,7 +550,7 @@ static bool notify(struct vd_device *dev, uint16_t index)
 		return serve(remote);
 	if (remote->tx_armed) {
 		(void)remote_tx_arm(&remote->link, false);
-		vd_rpmsg_writable(&remote->link);
+		vd_rpmsg_look_for_buffers(&remote->link);
 	}
 	return false;
 }

@@ -69,6 +69,10 @@ void vd_rpmsg_fault(struct vd_rpmsg *link, enum vd_fault_code code, uint64_t a, 
 /* There are empty buffers again: send what is due, and tell whoever was told there were none. */
 void vd_rpmsg_writable(struct vd_rpmsg *link);
 
+/* There may be empty buffers again: do that if there are, and otherwise ask to be notified if
+ * somebody wants them. */
+void vd_rpmsg_look_for_buffers(struct vd_rpmsg *link);
+
 /* A buffer, or a place to compose in, was given back on our side: do that if there is somebody to
  * tell.
  */
