@@ -160,8 +160,8 @@ static void queue_live(struct vd_device *dev, uint16_t index)
 		dev->ops->queue_start(dev, index);
 }
 
-/* The family lets go of a queue. @flush: what it gave back just now, the driver may be waiting to
- * hear of. */
+/* The family lets go of a queue. @flush: what it gave back just now, in others too, the driver may
+ * be waiting to hear of. */
 static void queue_dead(struct vd_device *dev, uint16_t index, bool flush)
 {
 	struct vd_device_queue *queue = &dev->queues[index];
@@ -172,8 +172,8 @@ static void queue_dead(struct vd_device *dev, uint16_t index, bool flush)
 	queue->stopping = true;
 	if (dev->ops->queue_stop != NULL)
 		dev->ops->queue_stop(dev, index);
-	if (flush)
-		vd_device_flush(dev, index);
+	for (uint16_t i = 0; flush && i < dev->n_queues; i++)
+		vd_device_flush(dev, i);
 	queue->stopping = false;
 	queue->live = false;
 }

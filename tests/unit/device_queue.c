@@ -376,16 +376,26 @@ static void a_queue_goes_on_where_it_stopped(void **state)
 }
 
 /* The family gives back what it holds when its queue is stopped: the driver is told. */
-static void push_on_stop(struct virtio_rig *self, const char *word)
+static void push_all(struct virtio_rig *self, uint16_t index)
 {
-	struct vd_vq_dev *vq = vd_device_vq(&self->dev, 0);
+	struct vd_vq_dev *vq = vd_device_vq(&self->dev, index);
 	struct vd_iov iov[8];
 	struct vd_chain chain = {.iov = iov, .iov_max = 8};
 
-	if (strcmp(word, "queue_stop:0") != 0 || vq == NULL)
-		return;
-	while (vd_vq_dev_pop(vq, &chain) == 1)
+	while (vq != NULL && vd_vq_dev_pop(vq, &chain) == 1)
 		assert_int_equal(vd_vq_dev_push(vq, &chain, 0), 0);
+}
+
+static void push_on_stop(struct virtio_rig *self, const char *word)
+{
+	if (strcmp(word, "queue_stop:0") == 0)
+		push_all(self, 0);
+}
+
+static void push_other_on_stop(struct virtio_rig *self, const char *word)
+{
+	if (strcmp(word, "queue_stop:0") == 0)
+		push_all(self, 1);
 }
 
 static void what_is_given_back_at_the_last_moment_is_published(void **state)
@@ -404,6 +414,21 @@ static void what_is_given_back_at_the_last_moment_is_published(void **state)
 	assert_int_equal(virtio_rig_take(&rig, 0), 2);
 	assert_int_equal(position.avail, 2);
 	assert_int_equal(position.used, 2);
+	virtio_rig_close(&rig);
+}
+
+static void what_is_given_back_in_other_queues_then_is_published_too(void **state)
+{
+	(void)state;
+	open_running(VERSION_1);
+	virtio_rig_enable(&rig, 0, 8);
+	virtio_rig_enable(&rig, 1, 8);
+	virtio_rig_offer(&rig, 1);
+	rig.hook = push_other_on_stop;
+	rig.log[0] = '\0';
+	vd_device_queue_disable(&rig.dev, 0, NULL);
+	virtio_rig_expect(&rig, "queue_stop:0 >queue:1");
+	assert_int_equal(virtio_rig_take(&rig, 1), 1);
 	virtio_rig_close(&rig);
 }
 
@@ -589,6 +614,7 @@ int main(void)
 		cmocka_unit_test(a_queue_is_enabled_again_from_its_defaults_with_another_size),
 		cmocka_unit_test(a_queue_goes_on_where_it_stopped),
 		cmocka_unit_test(what_is_given_back_at_the_last_moment_is_published),
+		cmocka_unit_test(what_is_given_back_in_other_queues_then_is_published_too),
 		cmocka_unit_test(a_family_needs_not_care_about_queues_coming_and_going),
 		cmocka_unit_test(a_queue_that_is_stopping_can_be_reset),
 		cmocka_unit_test(what_is_there_already_is_served_when_the_device_starts),
