@@ -18,10 +18,20 @@ size_t vd_vu_inflight_region_size(uint16_t size)
 	return (larger + REGION_ALIGN - 1) / REGION_ALIGN * REGION_ALIGN;
 }
 
-int vd_vu_inflight_bad(struct vd_fault *fault, unsigned field, uint64_t value)
+int vd_vu_inflight_bad(struct vd_fault *fault, enum vd_vu_inflight_field field, uint64_t value)
 {
 	*fault = (struct vd_fault){.code = VD_FAULT_VU_INFLIGHT, .value = {0, field, value}};
 	return -VD_EPROTO;
+}
+
+int vd_vu_inflight_check(const struct vd_vu_inflight *inflight, uint16_t version, uint16_t desc_num,
+			 struct vd_fault *fault)
+{
+	if (version != VD_VU_INFLIGHT_V1)
+		return vd_vu_inflight_bad(fault, VD_VU_INFLIGHT_VERSION, version);
+	if (desc_num != inflight->size)
+		return vd_vu_inflight_bad(fault, VD_VU_INFLIGHT_DESC_NUM, desc_num);
+	return 0;
 }
 
 void vd_vu_inflight_add_replay(struct vd_vu_inflight *inflight, uint16_t entry, uint64_t counter)

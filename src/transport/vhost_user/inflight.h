@@ -46,6 +46,7 @@ struct vd_vu_link {
 	uint16_t next; /* in the free list, or in the list of a buffer's descriptors */
 	uint16_t last; /* of a head: the last entry of its buffer */
 	uint16_t num;  /* of a head: how many it has */
+	bool claimed;  /* recovery: it is in a list already */
 };
 
 /*
@@ -61,6 +62,21 @@ int vd_vu_inflight_open(struct vd_vu_inflight *inflight, enum vd_ring_layout lay
 void vd_vu_inflight_close(struct vd_vu_inflight *inflight);
 
 /* ---- shared by the two layouts ---- */
+
+/* What a fault calls the fields. */
+enum vd_vu_inflight_field {
+	VD_VU_INFLIGHT_DESC_NUM,
+	VD_VU_INFLIGHT_USED_IDX,
+	VD_VU_INFLIGHT_BATCH,
+	VD_VU_INFLIGHT_FREE_HEAD,
+	VD_VU_INFLIGHT_NEXT,
+	VD_VU_INFLIGHT_NUM,
+	VD_VU_INFLIGHT_VERSION,
+};
+
+/* Versions of a region: what nobody has written yet, and what we write. */
+#define VD_VU_INFLIGHT_BLANK 0
+#define VD_VU_INFLIGHT_V1    1
 
 static inline struct vd_vu_inflight *vd_vu_inflight_of(struct vd_journal *journal)
 {
@@ -86,7 +102,11 @@ void vd_vu_inflight_sort(struct vd_vu_inflight *inflight);
 bool vd_vu_inflight_replay(struct vd_journal *journal, uint16_t *entry);
 void vd_vu_inflight_unreplay(struct vd_vu_inflight *inflight, uint16_t entry);
 
-/* Field number @field of @queue's region can't hold @value. */
-int vd_vu_inflight_bad(struct vd_fault *fault, unsigned field, uint64_t value);
+/* This field of the region can't hold @value. Returns -VD_EPROTO. */
+int vd_vu_inflight_bad(struct vd_fault *fault, enum vd_vu_inflight_field field, uint64_t value);
+
+/* Was the region, whose header says @version and @desc_num, written for a queue like this one? */
+int vd_vu_inflight_check(const struct vd_vu_inflight *inflight, uint16_t version, uint16_t desc_num,
+			 struct vd_fault *fault);
 
 #endif /* VD_VHOST_USER_INFLIGHT_H */

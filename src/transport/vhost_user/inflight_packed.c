@@ -55,19 +55,7 @@ _Static_assert(sizeof(struct entry) == 32 && sizeof(struct region) == 32 &&
 		       offsetof(struct region, at) == 16,
 	       "wire layout");
 
-#define REGION_VERSION 1
-
 #define NO_ENTRY UINT16_MAX
-
-/* What a fault calls the fields. */
-enum {
-	FIELD_DESC_NUM,
-	FIELD_USED_IDX,
-	FIELD_BATCH,
-	FIELD_FREE_HEAD,
-	FIELD_NEXT,
-	FIELD_NUM,
-};
 
 #define STORE(to, value) __atomic_store_n(&(to), value, __ATOMIC_RELEASE)
 #define LOAD(from)       __atomic_load_n(&(from), __ATOMIC_ACQUIRE)
@@ -244,7 +232,7 @@ static void begin(struct vd_vu_inflight *inflight, uint16_t used)
 	region->free_head = 0;
 	region->old_free_head = 0;
 	store_used(inflight, used, used);
-	STORE(region->version, REGION_VERSION);
+	STORE(region->version, VD_VU_INFLIGHT_V1);
 }
 
 /*
@@ -269,8 +257,10 @@ static int settle(struct vd_vu_inflight *inflight, const struct vd_ring_mem *rin
 	uint16_t now = (uint16_t)(at.field.used_idx | at.field.used_wrap << 15);
 	uint16_t old = (uint16_t)(at.field.old_used_idx | at.field.old_used_wrap << 15);
 
-	if (vd_packed_slot(now) >= inflight->size || vd_packed_slot(old) >= inflight->size)
-		return vd_vu_inflight_bad(fault, FIELD_USED_IDX, now);
+	if (vd_packed_slot(now) >= inflight->size)
+		return vd_vu_inflight_bad(fault, VD_VU_INFLIGHT_USED_IDX, vd_packed_slot(now));
+	if (vd_packed_slot(old) >= inflight->size)
+		return vd_vu_inflight_bad(fault, VD_VU_INFLIGHT_USED_IDX, vd_packed_slot(old));
 	if (now != old && was_published(ring, old)) {
 		STORE(region->old_free_head, LOAD(region->free_head));
 		*used = now;
@@ -282,6 +272,18 @@ static int settle(struct vd_vu_inflight *inflight, const struct vd_ring_mem *rin
 	return 0;
 }
 
+/*
+ * Put @at into the list being followed. False: it is none, or in a list already. Lists that met
+ * would change each other, and lead anywhere, when one of them is freed.
+ */
+static bool claim(struct vd_vu_inflight *inflight, uint16_t at)
+{
+	if (at >= inflight->size || inflight->link[at].claimed)
+		return false;
+	inflight->link[at].claimed = true;
+	return true;
+}
+
 /* What is in the free list is not in flight, whatever its mark says. */
 static int clear_free(struct vd_vu_inflight *inflight, struct vd_fault *fault)
 {
@@ -289,9 +291,9 @@ static int clear_free(struct vd_vu_inflight *inflight, struct vd_fault *fault)
 	uint16_t at = LOAD(region->old_free_head);
 
 	inflight->free_head = at;
-	for (uint32_t n = 0; at != inflight->size; n++) {
-		if (at > inflight->size || n == inflight->size)
-			return vd_vu_inflight_bad(fault, FIELD_FREE_HEAD, at);
+	while (at != inflight->size) {
+		if (!claim(inflight, at))
+			return vd_vu_inflight_bad(fault, VD_VU_INFLIGHT_FREE_HEAD, at);
 		STORE(region->desc[at].inflight, 0);
 		at = inflight->link[at].next;
 	}
@@ -310,14 +312,15 @@ static int recover_head(struct vd_vu_inflight *inflight, uint16_t head, uint32_t
 	link->last = LOAD(entry->last);
 	*slots += link->num;
 	if (link->num == 0 || *slots > inflight->size)
-		return vd_vu_inflight_bad(fault, FIELD_NUM, link->num);
-	for (uint16_t n = 1; n < link->num; n++) {
-		at = inflight->link[at].next;
-		if (at >= inflight->size)
-			return vd_vu_inflight_bad(fault, FIELD_NEXT, at);
+		return vd_vu_inflight_bad(fault, VD_VU_INFLIGHT_NUM, link->num);
+	for (uint16_t n = 0; n < link->num; n++) {
+		if (n > 0)
+			at = inflight->link[at].next;
+		if (!claim(inflight, at))
+			return vd_vu_inflight_bad(fault, VD_VU_INFLIGHT_NEXT, at);
 	}
 	if (at != link->last)
-		return vd_vu_inflight_bad(fault, FIELD_NEXT, link->last);
+		return vd_vu_inflight_bad(fault, VD_VU_INFLIGHT_NEXT, link->last);
 	vd_vu_inflight_add_replay(inflight, head, LOAD(entry->counter));
 	return 0;
 }
@@ -359,16 +362,18 @@ int vd_vu_inflight_packed_recover(struct vd_vu_inflight *inflight, const struct 
 				  struct vd_ring_position *position, struct vd_fault *fault)
 {
 	struct region *region = region_of(inflight);
+	uint16_t version = LOAD(region->version);
 	uint32_t slots = 0;
 	uint16_t used = 0;
 	int err;
 
-	if (LOAD(region->version) != REGION_VERSION) {
+	if (version == VD_VU_INFLIGHT_BLANK) {
 		begin(inflight, position->used);
 		return 0;
 	}
-	if (LOAD(region->desc_num) != inflight->size)
-		return vd_vu_inflight_bad(fault, FIELD_DESC_NUM, LOAD(region->desc_num));
+	err = vd_vu_inflight_check(inflight, version, LOAD(region->desc_num), fault);
+	if (err != 0)
+		return err;
 	for (uint32_t i = 0; i < inflight->size; i++)
 		inflight->link[i].next = LOAD(region->desc[i].next);
 	err = settle(inflight, ring, &used, fault);

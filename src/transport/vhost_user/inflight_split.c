@@ -26,15 +26,6 @@ struct region {
 
 _Static_assert(sizeof(struct entry) == 16 && sizeof(struct region) == 16, "wire layout");
 
-#define REGION_VERSION 1
-
-/* What a fault calls the fields. */
-enum {
-	FIELD_DESC_NUM,
-	FIELD_USED_IDX,
-	FIELD_BATCH,
-};
-
 #define STORE(to, value) __atomic_store_n(&(to), value, __ATOMIC_RELEASE)
 #define LOAD(from)       __atomic_load_n(&(from), __ATOMIC_ACQUIRE)
 
@@ -117,7 +108,7 @@ static void begin(struct region *region, uint16_t size, uint16_t used)
 		region->desc[i].inflight = 0;
 	region->desc_num = size;
 	region->used_idx = used;
-	STORE(region->version, REGION_VERSION);
+	STORE(region->version, VD_VU_INFLIGHT_V1);
 }
 
 /*
@@ -127,14 +118,15 @@ static void begin(struct region *region, uint16_t size, uint16_t used)
 static int finish_batch(struct vd_vu_inflight *inflight, uint16_t used, struct vd_fault *fault)
 {
 	struct region *region = region_of(inflight);
-	uint16_t count = (uint16_t)(used - LOAD(region->used_idx));
+	uint16_t noted = LOAD(region->used_idx);
+	uint16_t count = (uint16_t)(used - noted);
 	uint16_t at = LOAD(region->last_batch_head);
 
 	if (count > inflight->size)
-		return vd_vu_inflight_bad(fault, FIELD_USED_IDX, LOAD(region->used_idx));
+		return vd_vu_inflight_bad(fault, VD_VU_INFLIGHT_USED_IDX, noted);
 	for (; count > 0; count--) {
 		if (at >= inflight->size)
-			return vd_vu_inflight_bad(fault, FIELD_BATCH, at);
+			return vd_vu_inflight_bad(fault, VD_VU_INFLIGHT_BATCH, at);
 		STORE(region->desc[at].inflight, 0);
 		at = LOAD(region->desc[at].next);
 	}
@@ -146,15 +138,16 @@ int vd_vu_inflight_split_recover(struct vd_vu_inflight *inflight, struct vd_ring
 				 struct vd_fault *fault)
 {
 	struct region *region = region_of(inflight);
+	uint16_t version = LOAD(region->version);
 	int err;
 
-	if (LOAD(region->version) != REGION_VERSION) {
+	if (version == VD_VU_INFLIGHT_BLANK) {
 		begin(region, inflight->size, position->used);
 		return 0;
 	}
-	if (LOAD(region->desc_num) != inflight->size)
-		return vd_vu_inflight_bad(fault, FIELD_DESC_NUM, LOAD(region->desc_num));
-	err = finish_batch(inflight, position->used, fault);
+	err = vd_vu_inflight_check(inflight, version, LOAD(region->desc_num), fault);
+	if (err == 0)
+		err = finish_batch(inflight, position->used, fault);
 	if (err != 0)
 		return err;
 	for (uint32_t i = 0; i < inflight->size; i++)
