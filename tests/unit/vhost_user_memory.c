@@ -3,9 +3,11 @@
  */
 #include "front_end_rig.h"
 #include "viaduct/errno.h"
+#include "viaduct/linux.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -553,6 +555,79 @@ static void a_buffer_outside_breaks_its_queue_only(void **state)
 	assert_false(fe_bell_rang(rig.fe.queues[1].err.ours));
 }
 
+/* ---- huge pages ---- */
+
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/* Region 1 gets a file of one huge page behind it, and ends in the middle of that. False: this
+ * machine has none. */
+static bool make_huge_region(void)
+{
+	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+	void *map = MAP_FAILED;
+
+	if (fd >= 0 && ftruncate(fd, (off_t)HUGE_PAGE) == 0)
+		map = mmap(NULL, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED) {
+		close(fd);
+		return false;
+	}
+	assert_int_equal(munmap(map, HUGE_PAGE), 0);
+	make_regions(2, PAGE);
+	close(rig.fe.regions[1].fd);
+	rig.fe.regions[1].fd = fd;
+	rig.fe.regions[1].desc.size = 0xa0000;
+	return true;
+}
+
+/* They are huge for fe_close(), too. */
+static void unmake_huge_region(void)
+{
+	rig.fe.regions[1].desc.size = PAGE;
+}
+
+static void huge_pages_are_given_back_whole(void **state)
+{
+	struct vd_vu_inflight_desc desc = {.mmap_size = 0x10000, .num_queues = 1, .queue_size = 16};
+
+	(void)state;
+	if (!make_huge_region())
+		skip();
+	for (unsigned i = 0; i < 3; i++) {
+		vu_rig_negotiate(&rig, version_1, protocol);
+		assert_int_equal(fe_share(&rig.fe), 0);
+		assert_int_equal(fe_request(&rig.fe, VD_VU_SET_INFLIGHT_FD, &desc, sizeof(desc),
+					    &rig.fe.regions[1].fd, 1),
+				 0);
+		vu_rig_expect_alive(&rig);
+		assert_int_equal(mappings(), 5);
+		fe_disconnect(&rig.fe);
+		vu_rig_expect_ended(&rig, -ECONNRESET);
+		assert_int_equal(mappings(), 2);
+	}
+	unmake_huge_region();
+}
+
+static void huge_pages_may_be_taken_away(void **state)
+{
+	unsigned char *there;
+
+	(void)state;
+	assert_int_equal(vd_guard_install(), 0);
+	if (!make_huge_region())
+		skip();
+	there = rig.fe.regions[1].local;
+	vu_rig_run(&rig, version_1, protocol, 1, 16);
+	assert_int_equal(fe_add(&rig.fe, 0, there, 4, there + 4, 4, there), 0);
+	assert_int_equal(fe_kick(&rig.fe, 0), 0);
+	vu_rig_expect_alive(&rig);
+	assert_int_equal(fe_add(&rig.fe, 0, there, 4, there + 4, 4, there), 0);
+	assert_int_equal(fe_kick(&rig.fe, 0), 0);
+	assert_int_equal(ftruncate(rig.fe.regions[1].fd, 0), 0);
+	vu_rig_expect_fault(&rig, VD_FAULT_VU_REGION_SHRUNK, FE_GUEST + FE_STEP, 0, 0);
+	unmake_huge_region();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define SUSPENDS(name)                                                                             \
 	{                                                                                          \
@@ -587,6 +662,8 @@ int main(void)
 		SUSPENDS(a_device_that_can_not_pause_needs_a_reset),
 		TEST(a_queue_that_breaks_while_pausing_stays_broken),
 		TEST(a_buffer_outside_breaks_its_queue_only),
+		TEST(huge_pages_are_given_back_whole),
+		TEST(huge_pages_may_be_taken_away),
 	};
 
 	return cmocka_run_group_tests_name("vhost_user_memory", tests, NULL, NULL);

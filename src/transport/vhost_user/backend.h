@@ -35,6 +35,7 @@ struct vd_vu_vring {
 struct vd_vu_inflight_area {
 	void *base; /* NULL: the front end did not ask for it */
 	size_t size;
+	size_t map_size; /* what mmap() was asked for */
 	uint16_t num_queues;
 	uint16_t queue_size;
 	int guard;

@@ -10,15 +10,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int map(struct vd_vu_inflight_area *area, int fd, uint64_t offset)
+static int map(struct vd_vu_inflight_area *area, int fd, uint64_t offset, uint64_t page)
 {
-	void *base = mmap(NULL, area->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+	size_t size = (size_t)((area->size + page - 1) / page * page);
+	void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
 
 	if (base == MAP_FAILED)
 		return -errno;
 	area->base = base;
+	area->map_size = size;
 	area->gone = false;
-	area->guard = vd_guard_add(base, area->size, &area->gone);
+	area->guard = vd_guard_add(base, size, &area->gone);
 	return 0;
 }
 
@@ -44,7 +46,7 @@ int vd_vu_inflight_area_create(struct vd_vu_inflight_area *area, uint16_t num_qu
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
 		err = -errno;
 	if (err == 0)
-		err = map(area, fd, 0);
+		err = map(area, fd, 0, (uint64_t)sysconf(_SC_PAGESIZE));
 	if (err != 0)
 		close(fd);
 	return err == 0 ? fd : err;
@@ -61,7 +63,7 @@ int vd_vu_inflight_area_open(struct vd_vu_inflight_area *area, int fd,
 	if (desc->mmap_size < area->size || desc->mmap_offset > INT64_MAX - desc->mmap_size ||
 	    desc->mmap_offset + area->size > (uint64_t)st.st_size)
 		return -VD_EINVAL;
-	return map(area, fd, desc->mmap_offset);
+	return map(area, fd, desc->mmap_offset, vd_vu_page_size(&st));
 }
 
 void vd_vu_inflight_area_close(struct vd_vu_inflight_area *area)
@@ -69,6 +71,6 @@ void vd_vu_inflight_area_close(struct vd_vu_inflight_area *area)
 	if (area->base == NULL)
 		return;
 	vd_guard_remove(area->guard);
-	munmap(area->base, area->size);
+	munmap(area->base, area->map_size);
 	area->base = NULL;
 }

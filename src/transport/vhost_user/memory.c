@@ -37,19 +37,23 @@ static bool is_inside_file(const struct vd_vu_region_desc *desc, const struct st
 	return end >= desc->offset && end <= (uint64_t)st->st_size;
 }
 
-/* Map from a page boundary (of the file system: it may be of huge pages) in front of the region. */
+uint64_t vd_vu_page_size(const struct stat *st)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return (uint64_t)st->st_blksize > page ? (uint64_t)st->st_blksize : page;
+}
+
+/* Map whole pages, from one in front of the region on. */
 static bool map(struct vd_vu_region *region, int fd, const struct stat *st)
 {
 	const struct vd_vu_region_desc *desc = &region->desc;
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t lead;
+	uint64_t page = vd_vu_page_size(st);
+	uint64_t lead = desc->offset % page;
 
-	if ((uint64_t)st->st_blksize > page)
-		page = (uint64_t)st->st_blksize;
-	lead = desc->offset % page;
-	if (desc->size > SIZE_MAX - lead)
+	if (desc->size > SIZE_MAX - lead - page)
 		return false;
-	region->map_size = (size_t)(desc->size + lead);
+	region->map_size = (size_t)((lead + desc->size + page - 1) / page * page);
 	region->map = mmap(NULL, region->map_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 			   (off_t)(desc->offset - lead));
 	if (region->map == MAP_FAILED)

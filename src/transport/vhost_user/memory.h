@@ -14,6 +14,12 @@
 /* Regions a front end may share at a time. */
 #define VD_VU_SLOTS_MAX 64
 
+struct stat;
+
+/* Mappings of this file begin and end at multiples of this, and can only be taken away whole: it
+ * may be of huge pages. */
+uint64_t vd_vu_page_size(const struct stat *st);
+
 struct vd_vu_region {
 	struct vd_vu_region_desc desc;
 	dev_t dev; /* which file it is part of */
