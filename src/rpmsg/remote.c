@@ -175,7 +175,7 @@ static int remote_poll(struct vd_rpmsg *link, unsigned budget)
 		most = room(remote, budget - total);
 		if (most == 0)
 			break;
-		popped = vq != NULL ? pop_batch(remote, vq, most) : -VD_EPIPE;
+		popped = vq != NULL && link->up ? pop_batch(remote, vq, most) : -VD_EPIPE;
 		if (popped < 0)
 			return popped;
 		n = receive_batch(remote, vq, (unsigned)popped);

@@ -13,6 +13,7 @@
 
 static struct host_rig rig;
 static struct rig_ept ept[4];
+static struct vd_ring_position position;
 
 /* A remote with one endpoint, @n_held places, and a host with @n_buffers. */
 static void open_scarce(uint16_t n_held, uint16_t n_buffers)
@@ -73,6 +74,29 @@ static void who_found_no_place_to_compose_in_is_told_when_there_is_one(void **st
 	host_rig_close(&rig);
 }
 
+static void stop_other_queue(struct rig_ept *self, const struct vd_rpmsg_msg *msg)
+{
+	(void)self;
+	(void)msg;
+	position = host_stop_queue(&rig.host, VD_RPMSG_QUEUE_RX);
+}
+
+static void nothing_is_received_when_the_other_queue_went_in_a_callback(void **state)
+{
+	(void)state;
+	open_scarce(1, 8);
+	ept[0].on_message = stop_other_queue;
+	assert_true(host_add(&rig.host, 9, 60, "a", 1));
+	assert_true(host_add(&rig.host, 9, 60, "b", 1));
+	host_rig_send(&rig, 9, 60, "c", 1);
+	host_rig_expect(&rig, "msg:60 down");
+	ept[0].on_message = NULL;
+	host_start_queue(&rig.host, VD_RPMSG_QUEUE_RX, position);
+	host_run(&rig.host);
+	host_rig_expect(&rig, "up msg:60 msg:60");
+	host_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -81,6 +105,7 @@ int main(void)
 		cmocka_unit_test(
 			an_announcement_goes_out_in_a_buffer_that_was_composed_in_for_nothing),
 		cmocka_unit_test(who_found_no_place_to_compose_in_is_told_when_there_is_one),
+		cmocka_unit_test(nothing_is_received_when_the_other_queue_went_in_a_callback),
 	};
 
 	return cmocka_run_group_tests_name("rpmsg_hostile", tests, NULL, NULL);
