@@ -272,6 +272,10 @@ test_usage_errors() {
 	contains "$work/err" 12Q
 	expect_status 125 linux --device nonsense true 2>"$work/err"
 	contains "$work/err" nonsense
+	expect_status 125 linux --device rpmsg,off=GRAVITY true 2>"$work/err"
+	contains "$work/err" off=GRAVITY
+	expect_status 125 linux --device rpmsg,service=tty,service=nonsense true 2>"$work/err"
+	contains "$work/err" service=nonsense
 	expect_status 125 linux --share /no/such/dir true 2>"$work/err"
 	contains "$work/err" /no/such/dir
 	linux --help >"$work/out"

@@ -151,9 +151,10 @@ static void watch_signals(struct session *session)
 static int serve(struct session *session, const struct arguments *arguments)
 {
 	struct vt_report report = {.json = arguments->json, .verbose = arguments->verbose};
+	int err = vt_device_create(&session->device, arguments->spec, &session->loop, &report);
 
-	if (vt_device_create(&session->device, arguments->spec, &session->loop, &report) != 0)
-		return VT_EXIT_FAILED;
+	if (err != 0)
+		return err == -EINVAL || err == -ENODEV ? VT_EXIT_USAGE : VT_EXIT_FAILED;
 	session->server = (struct vt_server){
 		.device = &session->device,
 		.persist = arguments->persist,

@@ -176,6 +176,7 @@ static int run(int argc, char **argv)
 		.options = options, .parser = parse, .args_doc = "build|path|clean", .doc = doc};
 	struct arguments arguments = {.action = NULL};
 
+	argp_err_exit_status = VT_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
 		if (strcmp(actions[i].name, arguments.action) == 0)

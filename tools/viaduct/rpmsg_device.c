@@ -232,7 +232,8 @@ static int rpmsg_create(struct vt_device *device, const struct vt_spec *spec)
 	err = build(rpmsg, spec);
 	if (err != 0) {
 		rpmsg_close(device);
-		uv_run(device->loop, UV_RUN_DEFAULT);
+		/* One turn closes handles; the loop may have others, which have all the time. */
+		uv_run(device->loop, UV_RUN_NOWAIT);
 		rpmsg_destroy(device);
 		device->kind = NULL;
 		return err;

@@ -73,6 +73,11 @@ static void front_end_gone(struct vt_server *server, int err)
 {
 	struct vt_device *device = server->device;
 
+	/* Somebody looked whether there is anybody: see somebody_listens(). */
+	if (!server->talked && err == -ECONNRESET) {
+		accept_next(server);
+		return;
+	}
 	if (err == -EPROTO)
 		vt_report_fault(&device->report, vd_vu_backend_fault(server->backend));
 	vt_report_progress(&device->report, "disconnected", json_pack("{s:i}", "errno", -err),
@@ -115,11 +120,9 @@ static void on_connect(uv_poll_t *handle, int status, int events)
 		return;
 	/* One at a time: others wait in the backlog of the socket. */
 	uv_poll_stop(&server->on_connect);
-	if (vd_vu_backend_connect(server->backend, sock) != 0) {
+	server->talked = false;
+	if (vd_vu_backend_connect(server->backend, sock) != 0)
 		accept_next(server);
-		return;
-	}
-	vt_report(&server->device->report, "connected", NULL, NULL);
 }
 
 static void accept_next(struct vt_server *server)
@@ -128,18 +131,29 @@ static void accept_next(struct vt_server *server)
 		uv_poll_start(&server->on_connect, UV_READABLE, on_connect);
 }
 
-static void trace(struct vd_vu_backend *backend, uint32_t request, uint32_t flags,
-		  const void *payload, uint32_t size, unsigned n_fds)
+static void show(struct vt_server *server, uint32_t request, uint32_t flags, uint32_t size,
+		 unsigned n_fds)
 {
-	struct vt_server *server = vd_vu_backend_config(backend)->owner;
 	const char *name = vd_vu_request_name(request);
 
-	(void)payload;
 	vt_report(&server->device->report, "message",
 		  json_pack("{s:i, s:s, s:i, s:i, s:i}", "request", (int)request, "name",
 			    name != NULL ? name : "?", "flags", (int)flags, "size", (int)size,
 			    "fds", (int)n_fds),
 		  NULL);
+}
+
+static void on_request(struct vd_vu_backend *backend, uint32_t request, uint32_t flags,
+		       const void *payload, uint32_t size, unsigned n_fds)
+{
+	struct vt_server *server = vd_vu_backend_config(backend)->owner;
+
+	(void)payload;
+	if (!server->talked)
+		vt_report(&server->device->report, "connected", NULL, NULL);
+	server->talked = true;
+	if (server->trace)
+		show(server, request, flags, size, n_fds);
 }
 
 /* ---- life ---- */
@@ -150,7 +164,7 @@ static int open_backend(struct vt_server *server)
 		.dev = server->device->dev,
 		.protocol_features = VD_VU_PROTOCOL_DEFAULT,
 		.owner = server,
-		.trace = server->trace ? trace : NULL,
+		.trace = on_request,
 	};
 	int err = vd_vu_backend_create(&server->backend, &config);
 

@@ -22,6 +22,7 @@ struct vt_server {
 	uv_poll_t on_work;
 	struct vd_vu_backend *backend;
 	unsigned open_handles;
+	bool talked; /* whoever is connected has sent a request */
 	bool closing;
 };
 
