@@ -50,6 +50,8 @@ static uint32_t next_buffer_size(void)
 {
 	static const uint32_t sizes[] = {512, 512, 512, 64, 56, 48, 17, 16, 15, 1, 2048, 70000};
 
+	if (side.size != 0)
+		return side.size;
 	return sizes[next_below(&side.program, sizeof(sizes) / sizeof(sizes[0]))];
 }
 
@@ -450,8 +452,12 @@ void rpmsg_driver_reset_queue(unsigned index)
 	struct vd_ring_position position = {0, 0};
 	void *token;
 
-	if (!queue->enabled || side.suspended || side.paused || !works())
+	if (side.suspended || side.paused || !works())
 		return;
+	if (!queue->enabled) {
+		enable_queue(index);
+		return;
+	}
 	vd_device_queue_disable(device(), (uint16_t)index, &position);
 	queue->enabled = false;
 	queue->kick = false;

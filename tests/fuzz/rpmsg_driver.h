@@ -46,6 +46,7 @@ struct rpmsg_driver {
 	bool paused;
 	bool broke_rules; /* of the rings: nothing is promised until the device is reset */
 	bool gone;        /* the device was reset behind its driver's back */
+	uint32_t size;    /* of every buffer, or 0: of any */
 	struct fuzz_queue queues[VD_RPMSG_N_QUEUES];
 
 	uint64_t returned; /* messages that came back read, */
