@@ -165,6 +165,15 @@ static void swap(int pair[2])
 	pair[1] = first;
 }
 
+/* A few messages fill it. */
+static void make_socket(int type, int pair[2])
+{
+	int small = 1;
+
+	MUST(socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
+	MUST(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) == 0);
+}
+
 static void make_file(enum file file)
 {
 	int *pair = files[file];
@@ -179,10 +188,7 @@ static void make_file(enum file file)
 		break;
 	case F_SOCKET:
 	case F_DATAGRAM:
-		MUST(socketpair(AF_UNIX,
-				(file == F_SOCKET ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC |
-					SOCK_NONBLOCK,
-				0, pair) == 0);
+		make_socket(file == F_SOCKET ? SOCK_STREAM : SOCK_DGRAM, pair);
 		break;
 	case F_PIPE_OUT:
 		MUST(pipe2(pair, O_CLOEXEC | O_NONBLOCK) == 0);
@@ -356,8 +362,13 @@ static void send_message(uint32_t request, const void *payload, size_t size, con
 
 /* ---- requests that are almost right ---- */
 
-static uint16_t ring_size = 4; /* of all queues: what the input said last */
+/* Of all queues: what the input said last. */
+static uint16_t ring_size;
+static uint64_t features;
 static bool packed;
+
+/* Everything is to be as it was in the connection before. */
+static bool again;
 
 static uint8_t next_queue(void)
 {
@@ -389,12 +400,11 @@ static void send_features(void)
 		V1 | VD_BIT(VD_F_RING_PACKED) | VD_BIT(VD_F_IN_ORDER),
 		V1 | VD_BIT(VD_F_RING_PACKED) | VD_BIT(VD_F_EVENT_IDX) | VD_BIT(VD_F_INDIRECT_DESC),
 	};
-	uint8_t byte = next_byte(&program);
-	uint64_t features = choices[byte % 8];
+	uint8_t byte = again ? 0 : next_byte(&program);
 
+	if (!again)
+		features = choices[byte % 8] | (byte & 8 ? 0 : VD_BIT(VD_VU_FEATURE_PROTOCOL));
 	packed = features & VD_BIT(VD_F_RING_PACKED);
-	if (!(byte & 8))
-		features |= VD_BIT(VD_VU_FEATURE_PROTOCOL);
 	send_u64(VD_VU_SET_FEATURES, features);
 }
 
@@ -407,7 +417,7 @@ static void send_protocol_features(void)
 		VD_BIT(VD_VU_F_INFLIGHT_SHMFD) | VD_BIT(VD_VU_F_CONFIGURE_MEM_SLOTS),
 	};
 
-	send_u64(VD_VU_SET_PROTOCOL_FEATURES, choices[next_below(&program, 4)]);
+	send_u64(VD_VU_SET_PROTOCOL_FEATURES, choices[again ? 0 : next_below(&program, 4)]);
 }
 
 static void send_status(void)
@@ -478,7 +488,8 @@ static void send_num(uint32_t index)
 {
 	static const uint16_t choices[] = {4, 8, 16, 2, 1, 3, 7, 4};
 
-	ring_size = choices[next_below(&program, 8)];
+	if (!again)
+		ring_size = choices[next_below(&program, 8)];
 	send_state(VD_VU_SET_VRING_NUM, index, ring_size);
 }
 
@@ -601,34 +612,60 @@ static void do_request(void)
 	}
 }
 
-/* All it takes, so that what follows meets queues that run. */
-static void do_introduction(void)
-{
-	uint8_t how = next_byte(&program);
+enum {
+	WITH_PROTOCOL = 1,
+	WITH_REQUESTS = 2,
+	NEW_RECORD = 4,
+	OLD_RECORD = 8,
+	WITH_STATUS = 16,
+	NO_CALLS = 32,
+};
 
+static void start_queue(unsigned index, uint8_t how)
+{
+	send_num(index);
+	send_base(index);
+	send_addr(index);
+	if (!(how & NO_CALLS))
+		send_bell(VD_VU_SET_VRING_CALL, index);
+	send_bell(VD_VU_SET_VRING_KICK, index);
+	send_state(VD_VU_SET_VRING_ENABLE, index, 1);
+	poll_backend();
+}
+
+/* All it takes, so that what follows meets queues that run. */
+static void introduce(uint8_t how)
+{
 	dial();
-	if (how & 1)
+	if (how & WITH_PROTOCOL)
 		send_protocol_features();
 	send_features();
-	if (how & 2)
+	if (how & WITH_REQUESTS)
 		give_backend_req();
 	send_table();
 	poll_backend();
-	if (how & 4)
+	if (how & NEW_RECORD)
 		ask_for_inflight();
-	else if (how & 8)
+	else if (how & OLD_RECORD)
 		give_inflight();
-	for (unsigned i = 0; i < QUEUES; i++) {
-		send_num(i);
-		send_base(i);
-		send_addr(i);
-		send_bell(VD_VU_SET_VRING_CALL, i);
-		send_bell(VD_VU_SET_VRING_KICK, i);
-		send_state(VD_VU_SET_VRING_ENABLE, i, 1);
-		poll_backend();
-	}
-	if (how & 16)
+	for (unsigned i = 0; i < QUEUES; i++)
+		start_queue(i, how);
+	if (how & WITH_STATUS)
 		send_status();
+}
+
+static void do_introduction(void)
+{
+	introduce(next_byte(&program));
+}
+
+/* As after a crash of the back end, which for the record it is. */
+static void do_restart(void)
+{
+	hang_up();
+	again = true;
+	introduce(WITH_PROTOCOL | OLD_RECORD);
+	again = false;
 }
 
 /* ---- messages that are none ---- */
@@ -740,6 +777,39 @@ static void do_poke(void)
 	put(file, offset, &value, 1u << (where >> 1) % 4);
 }
 
+static void put16(uint64_t at, uint64_t value)
+{
+	uint16_t small = (uint16_t)near(value);
+
+	put(F_INFLIGHT, at, &small, sizeof(small));
+}
+
+static void record_entry(uint64_t at, unsigned n)
+{
+	uint8_t how = next_byte(&program);
+	unsigned length = 1 + how / 2 % 3u;
+
+	put16(at, how & 1);
+	put16(at + (packed ? 2 : 6), n + 1);
+	if (!packed)
+		return;
+	put16(at + 4, n + length - 1);
+	put16(at + 6, length);
+}
+
+/* What a predecessor might have left. */
+static void do_record(void)
+{
+	uint64_t at = next_queue() * vd_vu_inflight_region_size(inflight.queue_size);
+
+	put16(at + 8, VD_VU_INFLIGHT_V1);
+	put16(at + 10, ring_size);
+	for (unsigned i = 0; i < 5; i++)
+		put16(at + 12 + 2 * i, next_below(&program, 6));
+	for (unsigned i = 0; i < ring_size; i++)
+		record_entry(packed ? at + 32 + 32 * i : at + 16 + 16 * i, i);
+}
+
 static void do_kick(void)
 {
 	static const enum file bells[] = {F_EVENT, F_SOCKET, F_DATAGRAM, F_PIPE_OUT};
@@ -758,6 +828,26 @@ static void do_cut(void)
 	enum file file = (enum file)(byte % N_MEMORIES);
 
 	cut(file, byte & 0x80 ? lengths[byte / 8 % 4] : memory_bytes[file]);
+}
+
+/* The other end of a bell is read, which makes room in it. */
+static void do_answer(void)
+{
+	static const enum file bells[] = {F_SOCKET, F_DATAGRAM, F_PIPE_IN, F_EVENT};
+	enum file bell = bells[next_below(&program, 4)];
+	char bytes[512];
+
+	(void)!read(files[bell][bell != F_EVENT], bytes, sizeof(bytes));
+}
+
+/* Nothing fits into it any more. */
+static void do_stuff(void)
+{
+	static const char bytes[64];
+
+	used[F_SOCKET] = true;
+	while (write(files[F_SOCKET][0], bytes, sizeof(bytes)) > 0)
+		;
 }
 
 /* The other end of a bell closes. */
@@ -783,17 +873,22 @@ static void do_connection(void)
 
 static void do_work(void)
 {
-	if (backend == backends[HOLDER])
-		worker_complete(&workers[HOLDER], next_byte(&program) % 4u);
+	uint8_t how = next_byte(&program);
+
+	if (backend == backends[HOLDER] && how % 8 == 7)
+		(void)worker_unpop(&workers[HOLDER]);
+	else if (backend == backends[HOLDER])
+		worker_complete(&workers[HOLDER], how % 4u);
 	poll_backend();
 }
 
 static void do_one(void)
 {
 	static void (*const operations[])(void) = {
-		do_introduction, do_request,    do_request,   do_message, do_bytes, do_buffer,
-		do_buffer,       do_buffer,     do_poke,      do_kick,    do_cut,   do_work,
-		do_request,      do_connection, do_lost_bell, do_kick,
+		do_introduction, do_request,    do_request,   do_request, do_message, do_bytes,
+		do_buffer,       do_buffer,     do_buffer,    do_poke,    do_kick,    do_kick,
+		do_cut,          do_connection, do_lost_bell, do_work,    do_work,    do_answer,
+		do_stuff,        do_restart,    do_record,
 	};
 	uint8_t byte = next_byte(&program);
 
@@ -812,12 +907,12 @@ static void pump(void *arg)
 	(void)vd_vu_backend_poll(backend);
 }
 
-static void greet(uint64_t features)
+static void greet(void)
 {
 	fe.taken = 0;
 	MUST(vd_vu_backend_connect(backend, fe_connect_pair(&fe)) == 0);
-	MUST(fe_negotiate(&fe, features, 0) == 0);
-	MUST(fe.features == features);
+	MUST(fe_negotiate(&fe, V1, 0) == 0);
+	MUST(fe.features == V1);
 	MUST(fe_share(&fe) == 0);
 }
 
@@ -865,7 +960,7 @@ static void end_connection(void)
 
 static void be_served(void)
 {
-	greet(V1);
+	greet();
 	if (backend == backends[REMOTE])
 		be_served_by_remote();
 	else
@@ -927,6 +1022,7 @@ static void restore(void)
 		.mmap_size = 0x2000, .num_queues = QUEUES, .queue_size = QUEUE_MAX};
 	memset(avail, 0, sizeof(avail));
 	ring_size = 4;
+	features = V1 | VD_BIT(VD_VU_FEATURE_PROTOCOL);
 	packed = false;
 	workers[HOLDER].random = 0;
 }
