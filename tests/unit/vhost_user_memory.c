@@ -555,6 +555,40 @@ static void a_buffer_outside_breaks_its_queue_only(void **state)
 	assert_false(fe_bell_rang(rig.fe.queues[1].err.ours));
 }
 
+/* ---- guards ---- */
+
+#define GUARDS 1024
+
+/* A region that could be taken away and kill us is not accepted. */
+static void a_region_that_can_not_be_guarded_is_refused(void **state)
+{
+	static char anything;
+	static volatile bool hit;
+	static int guards[GUARDS];
+	unsigned n = 0;
+	struct vd_vu_inflight_desc desc = {.num_queues = 1, .queue_size = 16};
+	struct vd_vu_mem_reg message;
+
+	(void)state;
+	make_regions(1, PAGE);
+	vu_rig_negotiate(&rig, version_1, protocol);
+	message = (struct vd_vu_mem_reg){.region = rig.fe.regions[0].desc};
+	while (n < GUARDS && (guards[n] = vd_guard_add(&anything, 1, &hit)) >= 0)
+		n++;
+	assert_int_equal(vd_guard_add(&anything, 1, &hit), -VD_ENOSPC);
+	vu_rig_expect_ack(&rig, VD_VU_ADD_MEM_REG, &message, sizeof(message), &rig.fe.regions[0].fd,
+			  1, 1);
+	assert_int_equal(mappings(), 1);
+	vu_rig_refuses(&rig, VD_VU_GET_INFLIGHT_FD, &desc, sizeof(desc), NULL, 0, VD_FAULT_VU_IO,
+		       VD_ENOSPC, 0, 0);
+	assert_int_equal(mappings(), 1);
+	while (n > 0)
+		vd_guard_remove(guards[--n]);
+	vu_rig_negotiate(&rig, version_1, protocol);
+	vu_rig_expect_ack(&rig, VD_VU_ADD_MEM_REG, &message, sizeof(message), &rig.fe.regions[0].fd,
+			  1, 0);
+}
+
 /* ---- huge pages ---- */
 
 #define HUGE_PAGE ((size_t)2 << 20)
@@ -662,6 +696,7 @@ int main(void)
 		SUSPENDS(a_device_that_can_not_pause_needs_a_reset),
 		TEST(a_queue_that_breaks_while_pausing_stays_broken),
 		TEST(a_buffer_outside_breaks_its_queue_only),
+		TEST(a_region_that_can_not_be_guarded_is_refused),
 		TEST(huge_pages_are_given_back_whole),
 		TEST(huge_pages_may_be_taken_away),
 	};

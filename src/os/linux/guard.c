@@ -28,14 +28,21 @@ static struct guard guards[GUARDS_MAX];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction before;
 
+/* A guard that another thread removes or reuses meanwhile is not the one of memory we touch. */
+static bool covers(const struct guard *guard, const unsigned char *address)
+{
+	const unsigned char *base = __atomic_load_n(&guard->base, __ATOMIC_ACQUIRE);
+	size_t size = __atomic_load_n(&guard->size, __ATOMIC_ACQUIRE);
+
+	return base != NULL && address >= base && (size_t)(address - base) < size &&
+	       base == __atomic_load_n(&guard->base, __ATOMIC_ACQUIRE);
+}
+
 static struct guard *find(const unsigned char *address)
 {
-	for (unsigned i = 0; i < GUARDS_MAX; i++) {
-		unsigned char *base = __atomic_load_n(&guards[i].base, __ATOMIC_ACQUIRE);
-
-		if (base != NULL && address >= base && (size_t)(address - base) < guards[i].size)
+	for (unsigned i = 0; i < GUARDS_MAX; i++)
+		if (covers(&guards[i], address))
 			return &guards[i];
-	}
 	return NULL;
 }
 
@@ -102,7 +109,7 @@ int vd_guard_add(void *base, size_t size, volatile bool *hit)
 	for (int i = 0; i < GUARDS_MAX; i++) {
 		if (guards[i].base != NULL)
 			continue;
-		guards[i].size = size;
+		__atomic_store_n(&guards[i].size, size, __ATOMIC_RELEASE);
 		guards[i].hit = hit;
 		__atomic_store_n(&guards[i].base, base, __ATOMIC_RELEASE);
 		handle_of = i;

@@ -17,10 +17,14 @@ static int map(struct vd_vu_inflight_area *area, int fd, uint64_t offset, uint64
 
 	if (base == MAP_FAILED)
 		return -errno;
-	area->base = base;
-	area->map_size = size;
 	area->gone = false;
 	area->guard = vd_guard_add(base, size, &area->gone);
+	if (area->guard < 0) {
+		munmap(base, size);
+		return area->guard;
+	}
+	area->base = base;
+	area->map_size = size;
 	return 0;
 }
 

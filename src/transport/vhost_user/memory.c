@@ -119,8 +119,9 @@ int vd_vu_memory_add(struct vd_vu_memory *memory, const struct vd_vu_region_desc
 		free(region);
 		return bad_region(fault, memory, desc);
 	}
+	/* One that could kill us unnoticed is not taken. */
 	region->guard = vd_guard_add(region->map, region->map_size, &region->gone);
-	err = enter(memory, region, fault);
+	err = region->guard < 0 ? region->guard : enter(memory, region, fault);
 	if (err != 0)
 		unmap(region);
 	return err;
