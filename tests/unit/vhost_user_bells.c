@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/net_tstamp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -322,6 +324,38 @@ static void a_kick_that_is_only_half_closed_falls_silent_too(void **state)
 	vu_rig_expect_alive(&rig);
 }
 
+/* A socket that has sent, and would tell when: that is in its error queue, which nobody reads. */
+static int socket_in_error(void)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET};
+	socklen_t len = sizeof(addr);
+	int stamps = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct pollfd pollfd = {.fd = fd};
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof(stamps)), 0);
+	assert_int_equal(send(fd, "", 1, 0), 1);
+	assert_int_equal(poll(&pollfd, 1, 1000), 1);
+	assert_int_equal(pollfd.revents, POLLERR);
+	return fd;
+}
+
+static void a_kick_in_error_falls_silent(void **state)
+{
+	int fd = socket_in_error();
+
+	(void)state;
+	run_with(FE_SOCKET, 2);
+	assert_int_equal(fe_set_bell(&rig.fe, VD_VU_SET_VRING_KICK, 0, fd), 0);
+	close(fd);
+	vu_rig_expect_works(&rig, 1, 1);
+}
+
 static void what_makes_no_bell_ends_the_connection(void **state)
 {
 	const uint32_t by_fd[] = {VD_VU_SET_VRING_KICK, VD_VU_SET_VRING_CALL, VD_VU_SET_VRING_ERR};
@@ -478,6 +512,7 @@ int main(void)
 		TEST(a_call_that_can_not_be_heard_does_not_block),
 		TEST(a_kick_whose_other_end_is_closed_falls_silent),
 		TEST(a_kick_that_is_only_half_closed_falls_silent_too),
+		TEST(a_kick_in_error_falls_silent),
 		TEST(what_makes_no_bell_ends_the_connection),
 		TEST(bells_that_never_stop_keep_us_from_nothing_else),
 		TEST(the_same_bell_may_serve_several_queues),

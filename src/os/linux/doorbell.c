@@ -110,8 +110,9 @@ bool vd_doorbell_drain(const struct vd_doorbell *bell)
 		n = recv(bell->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 	else
 		n = read(bell->fd, bytes, sizeof(bytes));
-	/* Nothing is the end of a stream, or an empty datagram. */
-	if (n == 0)
+	/* Nothing is the end of a stream, or an empty datagram; or an error that is for others to
+	 * read, and stays until they do. */
+	if (n == 0 || (n < 0 && errno == EAGAIN))
 		return !is_closed(bell->fd);
-	return n > 0 || errno == EAGAIN || errno == EINTR;
+	return n > 0 || errno == EINTR;
 }

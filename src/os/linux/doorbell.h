@@ -39,7 +39,8 @@ void vd_doorbell_ring(const struct vd_doorbell *bell);
 /*
  * Take signals that arrived, not necessarily all. An eventfd is not read at all: it is watched
  * edge-triggered, its counter can't overflow in a lifetime, and a read could block if the other
- * side reads it too. False: no more will come, for the other end is closed.
+ * side reads it too. False: no more will come, for the other end is closed or the descriptor in
+ * error.
  */
 bool vd_doorbell_drain(const struct vd_doorbell *bell);
 
