@@ -203,7 +203,8 @@ void vd_device_detach(struct vd_device *dev);
 /* What is offered to the driver. */
 uint64_t vd_device_offered(const struct vd_device *dev);
 
-/* The driver accepts @features. Judged when FEATURES_OK is set; refused with -VD_EBUSY after. */
+/* The driver accepts @features. Judged when FEATURES_OK is set; refused with -VD_EBUSY after, and
+ * while a queue is enabled. */
 int vd_device_set_features(struct vd_device *dev, uint64_t features);
 
 /* The driver writes the status register. Every rule about it is here. */
@@ -226,7 +227,8 @@ int vd_device_config_read(struct vd_device *dev, uint32_t offset, void *bytes, u
 int vd_device_config_write(struct vd_device *dev, uint32_t offset, const void *bytes, uint32_t len);
 
 /* The driver set up queue @index. It is used as soon as the device runs.
- * -VD_EINVAL: no such queue, too many entries, or a setup that vd_vq_dev_init() refuses.
+ * -VD_EINVAL: no such queue, too many entries, a layout that is not there, or a setup that
+ * vd_vq_dev_init() refuses.
  * -VD_EBUSY: it is enabled already. */
 int vd_device_queue_enable(struct vd_device *dev, uint16_t index,
 			   const struct vd_queue_setup *setup);

@@ -202,6 +202,9 @@ static int queue_init(struct vd_device *dev, struct vd_device_queue *queue,
 		.journal = setup->journal,
 	};
 
+	/* Features need not have been judged yet. */
+	if (config.layout == NULL)
+		return -VD_EINVAL;
 	return vd_vq_dev_init(&queue->vq, &config);
 }
 
@@ -229,7 +232,7 @@ bool vd_device_kick(struct vd_device *dev, uint32_t notification)
 	}
 	/* Too early, too late, or while suspended: not an offence, and when the queue starts it is
 	 * looked at. */
-	if (vd_device_vq(dev, index) == NULL)
+	if (vd_device_vq(dev, index) == NULL || dev->queues[index].stopping)
 		return false;
 	more = dev->ops->notify(dev, index);
 	vq = vd_device_vq(dev, index);
@@ -266,11 +269,12 @@ static void look_at_queues(struct vd_device *dev)
 int vd_device_queue_enable(struct vd_device *dev, uint16_t index,
 			   const struct vd_queue_setup *setup)
 {
-	struct vd_device_queue *queue = &dev->queues[index];
+	struct vd_device_queue *queue;
 	int err;
 
-	if (index >= dev->n_queues || setup->size > queue->size_max)
+	if (index >= dev->n_queues || setup->size > dev->queues[index].size_max)
 		return -VD_EINVAL;
+	queue = &dev->queues[index];
 	if (queue->enabled)
 		return -VD_EBUSY;
 	err = queue_init(dev, queue, setup);
@@ -288,10 +292,11 @@ int vd_device_queue_enable(struct vd_device *dev, uint16_t index,
 void vd_device_queue_disable(struct vd_device *dev, uint16_t index,
 			     struct vd_ring_position *position)
 {
-	struct vd_device_queue *queue = &dev->queues[index];
+	struct vd_device_queue *queue;
 
-	if (index >= dev->n_queues || !queue->enabled)
+	if (index >= dev->n_queues || !dev->queues[index].enabled)
 		return;
+	queue = &dev->queues[index];
 	queue_dead(dev, index, true);
 	queue->enabled = false;
 	if (position != NULL)
@@ -342,11 +347,20 @@ uint64_t vd_device_offered(const struct vd_device *dev)
 	return vd_features_closed(dev->type, carried);
 }
 
+/* Queues work by the features that were accepted when they were set up. */
+static bool are_frozen(const struct vd_device *dev)
+{
+	for (uint16_t i = 0; i < dev->n_queues; i++)
+		if (dev->queues[i].enabled)
+			return true;
+	return dev->status & (VD_STATUS_FEATURES_OK | VD_STATUS_DRIVER_OK);
+}
+
 int vd_device_set_features(struct vd_device *dev, uint64_t features)
 {
 	if (features == dev->features)
 		return 0;
-	if (dev->status & (VD_STATUS_FEATURES_OK | VD_STATUS_DRIVER_OK)) {
+	if (are_frozen(dev)) {
 		report(dev, VD_FAULT_FEATURES_FROZEN, features, 0);
 		return -VD_EBUSY;
 	}

@@ -487,6 +487,57 @@ static void a_queue_that_is_stopping_can_be_reset(void **state)
 
 /* A driver may notify before it is ready, or make buffers available without notifying at all, as it
  * has seen no used index yet. */
+static void kick_on_stop(struct virtio_rig *self, const char *word)
+{
+	if (strcmp(word, "queue_stop:0") == 0)
+		assert_false(vd_device_kick(&self->dev, vd_notification(0, 0)));
+}
+
+static void a_queue_that_is_stopping_is_not_kicked(void **state)
+{
+	(void)state;
+	open_running(VERSION_1);
+	virtio_rig_enable(&rig, 0, 8);
+	rig.hook = kick_on_stop;
+	rig.log[0] = '\0';
+	vd_device_queue_disable(&rig.dev, 0, NULL);
+	virtio_rig_expect(&rig, "queue_stop:0");
+	rig.hook = NULL;
+	virtio_rig_close(&rig);
+}
+
+static void a_layout_that_is_not_linked_is_refused_even_if_accepted(void **state)
+{
+	struct vd_queue_setup setup;
+
+	(void)state;
+	virtio_rig_init(&rig);
+	rig.config.packed = NULL;
+	virtio_rig_attach(&rig, VD_F_TRANSPORT_MASK);
+	setup = virtio_rig_setup(&rig, 0, 8);
+	vd_device_set_status(&rig.dev, VD_STATUS_ACKNOWLEDGE | VD_STATUS_DRIVER);
+	assert_int_equal(vd_device_set_features(&rig.dev, VERSION_1 | VD_BIT(VD_F_RING_PACKED)), 0);
+	assert_int_equal(vd_device_queue_enable(&rig.dev, 0, &setup), -VD_EINVAL);
+	virtio_rig_close(&rig);
+}
+
+static void features_are_frozen_while_a_queue_is_set_up(void **state)
+{
+	struct vd_queue_setup setup;
+
+	(void)state;
+	virtio_rig_init(&rig);
+	virtio_rig_attach(&rig, VD_F_TRANSPORT_MASK);
+	setup = virtio_rig_setup(&rig, 0, 8);
+	vd_device_set_status(&rig.dev, VD_STATUS_ACKNOWLEDGE | VD_STATUS_DRIVER);
+	assert_int_equal(vd_device_queue_enable(&rig.dev, 0, &setup), 0);
+	assert_int_equal(vd_device_set_features(&rig.dev, VERSION_1), -VD_EBUSY);
+	virtio_rig_expect_fault(&rig, VD_FAULT_FEATURES_FROZEN, VERSION_1, 0);
+	vd_device_queue_disable(&rig.dev, 0, NULL);
+	assert_int_equal(vd_device_set_features(&rig.dev, VERSION_1), 0);
+	virtio_rig_close(&rig);
+}
+
 static void what_is_there_already_is_served_when_the_device_starts(void **state)
 {
 	(void)state;
@@ -617,6 +668,9 @@ int main(void)
 		cmocka_unit_test(what_is_given_back_in_other_queues_then_is_published_too),
 		cmocka_unit_test(a_family_needs_not_care_about_queues_coming_and_going),
 		cmocka_unit_test(a_queue_that_is_stopping_can_be_reset),
+		cmocka_unit_test(a_queue_that_is_stopping_is_not_kicked),
+		cmocka_unit_test(a_layout_that_is_not_linked_is_refused_even_if_accepted),
+		cmocka_unit_test(features_are_frozen_while_a_queue_is_set_up),
 		cmocka_unit_test(what_is_there_already_is_served_when_the_device_starts),
 		cmocka_unit_test(what_is_there_already_is_served_when_a_queue_is_enabled),
 		cmocka_unit_test(a_transport_may_take_its_time_with_that),
