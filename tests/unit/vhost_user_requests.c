@@ -290,6 +290,15 @@ static void features_that_were_not_offered_are_refused(void **state)
 	}
 }
 
+/* A notification is an eventfd, which carries no data. */
+static void what_the_transport_can_not_carry_is_not_offered(void **state)
+{
+	(void)state;
+	vu_rig_connect(&rig);
+	assert_true(rig.worker.dev.offered & VD_BIT(VD_F_NOTIFICATION_DATA));
+	assert_false(u64(VD_VU_GET_FEATURES) & VD_BIT(VD_F_NOTIFICATION_DATA));
+}
+
 static void features_need_what_they_need(void **state)
 {
 	(void)state;
@@ -492,6 +501,7 @@ int main(void)
 		TEST(the_acknowledgement_of_acknowledgements_comes_already),
 		TEST(everything_can_be_acknowledged),
 		TEST(features_that_were_not_offered_are_refused),
+		TEST(what_the_transport_can_not_carry_is_not_offered),
 		TEST(features_need_what_they_need),
 		TEST(protocol_features_that_were_not_offered_are_refused),
 		TEST(in_band_notifications_need_two_others),
