@@ -84,7 +84,8 @@ extern "C" {
 	X(RPMSG_NS_EXISTS, "channel to address {0x} was announced twice")                                       \
 	X(RPMSG_NS_UNKNOWN, "channel to address {0x} was destroyed, but does not exist")                        \
 	X(RPMSG_NS_FULL, "channel to address {0x} was announced, but all {1} places are taken")                 \
-	X(RPMSG_NO_ENDPOINT, "message from {0x} to {1x}, where nobody listens")
+	X(RPMSG_NO_ENDPOINT, "message from {0x} to {1x}, where nobody listens")                                 \
+	X(RPMSG_BUFFER_SIZE, "device asks for buffers of {0} bytes; they can have 17 to {1}")
 /* clang-format on */
 
 enum vd_fault_code {

@@ -9,7 +9,8 @@
  * id.
  *
  * This header is the same for both roles. A link of the *remote* role (the device; usually the
- * small core) is set up with viaduct/rpmsg_remote.h.
+ * small core) is set up with viaduct/rpmsg_remote.h, one of the *host* role (the driver; usually
+ * Linux' side) with viaduct/rpmsg_host.h.
  *
  * Memory: the caller's. Context: nothing blocks, except vd_rpmsg_send() and its kind, which wait as
  * the link's owner says. All calls for one link must come from one thread or interrupt level at a
@@ -44,6 +45,13 @@ enum {
 };
 
 #define VD_RPMSG_ADDR_ANY 0xffffffffu
+
+/* The queues, from the driver's point of view as everywhere (Linux: "input", "output"). */
+enum {
+	VD_RPMSG_QUEUE_RX = 0, /* the host receives: the remote sends */
+	VD_RPMSG_QUEUE_TX = 1, /* the host sends: the remote receives */
+	VD_RPMSG_N_QUEUES = 2,
+};
 
 /* The type of device: features and configuration space, for both roles and for whoever prints it.
  */
@@ -264,6 +272,9 @@ struct vd_rpmsg_tx {
  * Obtain a buffer to compose a message in. -VD_ENOMEM: there is none, or no place for it;
  * writable() follows. -VD_EPIPE: the link is down. -VD_EOPNOTSUPP: the peer's buffer is in pieces;
  * use a copying call.
+ *
+ * A peer that negotiated IN_ORDER sees messages in the order in which they were begun: until it is
+ * committed or aborted, this one holds up all that are sent after it.
  */
 int vd_rpmsg_tx_begin(struct vd_rpmsg *link, struct vd_rpmsg_tx *tx);
 

@@ -20,13 +20,6 @@
 extern "C" {
 #endif
 
-/* The queues, from the driver's point of view as everywhere (Linux: "input", "output"). */
-enum {
-	VD_RPMSG_QUEUE_RX = 0, /* the driver receives: we send */
-	VD_RPMSG_QUEUE_TX = 1, /* the driver sends: we receive */
-	VD_RPMSG_N_QUEUES = 2,
-};
-
 /* Segments of a buffer that are looked at. Linux makes one; a driver that cuts a buffer into more
  * is told so (VIRTIO 1.4, 2.7.4.1 allows a limit). */
 #define VD_RPMSG_SEGMENTS 4
