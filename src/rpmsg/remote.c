@@ -344,20 +344,38 @@ static void unpop_or_waste(struct vd_rpmsg_remote *remote, const struct vd_chain
 		send_to_nobody(remote, chain);
 }
 
+/* Give back the batch, youngest first, so that the queue stands where it would without us. */
+static void return_batch(struct vd_rpmsg_remote *remote)
+{
+	struct vd_rpmsg_batch *tx = &remote->tx;
+
+	while (tx->count > tx->first)
+		unpop_or_waste(remote, &tx->chain[--tx->count]);
+}
+
+/* Back to the front of the batch. */
+static void unget(struct vd_rpmsg_batch *batch, const struct vd_rpmsg_held *held)
+{
+	struct vd_chain *chain = &batch->chain[--batch->first];
+	struct vd_iov *iov = chain->iov;
+
+	*chain = held->chain;
+	chain->iov = iov;
+	memcpy(iov, held->iov, sizeof(held->iov));
+}
+
 static void remote_taken_return(struct vd_rpmsg *link, uint32_t place)
 {
 	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
 	const struct vd_rpmsg_held *held = &remote->composed.held[place];
-	struct vd_rpmsg_batch *tx = &remote->tx;
 
-	/* Back to the front of the batch it came from, if there is room: there nearly always is. */
-	if (tx->first > 0) {
-		struct vd_chain *chain = &tx->chain[--tx->first];
-		struct vd_iov *iov = chain->iov;
-
-		*chain = held->chain;
-		chain->iov = iov;
-		memcpy(iov, held->iov, sizeof(held->iov));
+	if (vd_device_has(&remote->dev, VD_F_IN_ORDER)) {
+		/* The driver sees it where it was popped. If others have passed it, what is sent
+		 * next would pass them. */
+		return_batch(remote);
+		unpop_or_waste(remote, &held->chain);
+	} else if (remote->tx.first > 0) {
+		unget(&remote->tx, held);
 	} else {
 		unpop_or_waste(remote, &held->chain);
 	}
@@ -403,14 +421,9 @@ static const struct vd_rpmsg_role remote_role = {
 
 /* ---- the device ---- */
 
-/* Give back every empty buffer, youngest first, so that the queue stands where it would without us.
- */
 static void return_tx(struct vd_rpmsg_remote *remote)
 {
-	struct vd_rpmsg_batch *tx = &remote->tx;
-
-	while (tx->count > tx->first)
-		unpop_or_waste(remote, &tx->chain[--tx->count]);
+	return_batch(remote);
 	for (uint32_t place = 0; place < remote->config.n_held; place++)
 		if (remote->composed.held[place].used)
 			unpop_or_waste(remote, &remote->composed.held[place].chain);

@@ -513,6 +513,34 @@ static void nothing_is_lost_by_an_abort(void **state)
 	}
 }
 
+/* With IN_ORDER the host sees a buffer in its old place: it can't carry what is sent later. */
+static void an_abort_changes_no_order(void **state)
+{
+	struct vd_rpmsg_tx tx[2];
+
+	(void)state;
+	for (unsigned in_order = 0; in_order < 2; in_order++) {
+		host_rig_init(&rig);
+		rig.options.refuses = in_order ? 0 : VD_BIT(VD_F_IN_ORDER);
+		host_rig_make(&rig);
+		host_rig_join(&rig);
+		create(0, 60);
+		begin(&tx[0]);
+		assert_int_equal(trysend("a"), 0);
+		begin(&tx[1]);
+		vd_rpmsg_tx_abort(&tx[0]);
+		assert_int_equal(trysend("b"), 0);
+		vd_rpmsg_tx_abort(&tx[1]);
+		assert_int_equal(trysend("c"), 0);
+		expect("a");
+		expect("b");
+		expect("c");
+		host_rig_expect_silence(&rig);
+		assert_int_equal(rig.host.n_nobody, in_order ? 2 : 0);
+		close_with_all_back();
+	}
+}
+
 /* An old buffer that is given back when its batch was used up can't be un-popped. */
 static void a_wasted_buffer_goes_to_nobody(void **state)
 {
@@ -765,6 +793,7 @@ int main(void)
 		cmocka_unit_test(a_message_is_composed_once),
 		cmocka_unit_test(what_is_composed_later_may_be_sent_first),
 		cmocka_unit_test(nothing_is_lost_by_an_abort),
+		cmocka_unit_test(an_abort_changes_no_order),
 		cmocka_unit_test(a_wasted_buffer_goes_to_nobody),
 		cmocka_unit_test(what_is_composed_is_void_with_the_link),
 		cmocka_unit_test(places_to_compose_in_are_counted),
