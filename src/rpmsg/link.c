@@ -192,8 +192,8 @@ void vd_rpmsg_look_for_buffers(struct vd_rpmsg *link)
 void vd_rpmsg_given_back(struct vd_rpmsg *link)
 {
 	/* A poll does it at its end. */
-	if (vd_unlikely(!link->polling && is_writable(link)))
-		vd_rpmsg_writable(link);
+	if (vd_unlikely(!link->polling && wants_buffer(link)))
+		vd_rpmsg_look_for_buffers(link);
 }
 
 int vd_rpmsg_poll(struct vd_rpmsg *link, unsigned budget)
@@ -207,8 +207,8 @@ int vd_rpmsg_poll(struct vd_rpmsg *link, unsigned budget)
 	link->polling = true;
 	vd_rpmsg_cork(link);
 	n = link->role->poll(link, budget);
-	if (vd_unlikely(is_writable(link)))
-		vd_rpmsg_writable(link);
+	if (vd_unlikely(wants_buffer(link)))
+		vd_rpmsg_look_for_buffers(link);
 	vd_rpmsg_uncork(link);
 	link->polling = false;
 	return n;

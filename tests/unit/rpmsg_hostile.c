@@ -74,6 +74,27 @@ static void who_found_no_place_to_compose_in_is_told_when_there_is_one(void **st
 	host_rig_close(&rig);
 }
 
+static void who_found_no_place_is_told_even_if_the_buffers_are_gone_by_then(void **state)
+{
+	struct host_message message;
+	struct vd_rpmsg_tx first;
+	struct vd_rpmsg_tx second;
+
+	(void)state;
+	open_scarce(1, 2);
+	rig.host.keeps = true;
+	assert_int_equal(vd_rpmsg_tx_begin(link_of(&rig), &first), 0);
+	assert_int_equal(vd_rpmsg_tx_begin(link_of(&rig), &second), -VD_ENOMEM);
+	assert_int_equal(vd_rpmsg_trysendto(&ept[0].ept, "a", 1, 9), 0);
+	assert_int_equal(vd_rpmsg_tx_commit(&first, 60, 9, 0), 0);
+	host_rig_expect(&rig, "");
+	assert_true(host_receive(&rig.host, &message));
+	assert_int_equal(host_post(&rig.host, 1), 1);
+	host_run(&rig.host);
+	host_rig_expect(&rig, "writable");
+	host_rig_close(&rig);
+}
+
 static void stop_other_queue(struct rig_ept *self, const struct vd_rpmsg_msg *msg)
 {
 	(void)self;
@@ -105,6 +126,7 @@ int main(void)
 		cmocka_unit_test(
 			an_announcement_goes_out_in_a_buffer_that_was_composed_in_for_nothing),
 		cmocka_unit_test(who_found_no_place_to_compose_in_is_told_when_there_is_one),
+		cmocka_unit_test(who_found_no_place_is_told_even_if_the_buffers_are_gone_by_then),
 		cmocka_unit_test(nothing_is_received_when_the_other_queue_went_in_a_callback),
 	};
 
