@@ -30,7 +30,7 @@
 #define DATA        4096u
 #define ADDRESS     UINT64_C(0x10000)
 #define IOV         16
-#define CASES       6000u
+#define CASES       20000u
 
 /* Where fields are in a region. */
 enum {
@@ -64,6 +64,7 @@ enum {
 struct queue {
 	enum vd_ring_layout layout;
 	uint16_t size;
+	uint64_t features;
 	void *pages;
 	struct vd_ring_mem ring;
 	unsigned char *region;
@@ -115,6 +116,7 @@ static void make_driver(void)
 	struct vd_vq_drv_config config = {
 		.layout = layout,
 		.size = q.size,
+		.features = q.features,
 		.ring = q.ring,
 		.mem = &q.mem,
 		.state_size = vd_vq_drv_state_size(layout, q.size),
@@ -130,19 +132,20 @@ static const struct vd_vq_dev_ops *dev_layout(void)
 	return q.layout == VD_RING_PACKED ? &vd_packed_dev : &vd_split_dev;
 }
 
-static void make(enum vd_ring_layout layout)
+static void make(enum vd_ring_layout layout, uint64_t features)
 {
 	struct vd_window window = {.peer = ADDRESS, .size = DATA, .rights = VD_MEM_RW};
 
 	memset(&q, 0, sizeof(q));
 	q.layout = layout;
+	q.features = features;
 	q.size = layout == VD_RING_PACKED ? PACKED_SIZE : SPLIT_SIZE;
 	vd_mem_init(&q.mem, q.windows, 1, VD_MEM_LIMIT_64);
 	window.local = q.data;
 	assert_int_equal(vd_mem_add(&q.mem, &window), 0);
 	make_rings();
 	make_driver();
-	q.dev_state = malloc(vd_vq_dev_state_size(dev_layout(), q.size, 0));
+	q.dev_state = malloc(vd_vq_dev_state_size(dev_layout(), q.size, q.features));
 	assert_non_null(q.dev_state);
 }
 
@@ -176,10 +179,11 @@ static int succeed(void)
 	struct vd_vq_dev_config config = {
 		.layout = dev_layout(),
 		.size = q.size,
+		.features = q.features,
 		.ring = q.ring,
 		.mem = &q.mem,
 		.state = q.dev_state,
-		.state_size = vd_vq_dev_state_size(dev_layout(), q.size, 0),
+		.state_size = vd_vq_dev_state_size(dev_layout(), q.size, q.features),
 	};
 	int err;
 
@@ -270,7 +274,7 @@ static size_t entry(unsigned n)
  */
 static void leave_two(enum vd_ring_layout layout)
 {
-	make(layout);
+	make(layout, 0);
 	assert_int_equal(succeed(), 0);
 	assert_int_equal(add(1), 0);
 	assert_int_equal(add(2), 0);
@@ -641,7 +645,9 @@ static void corrupt(void)
 
 static void live_once(void)
 {
-	make(layouts[chance(2)]);
+	static const uint64_t features[] = {0, VD_BIT(VD_F_IN_ORDER), VD_BIT(VD_F_EVENT_IDX)};
+
+	make(layouts[chance(2)], features[chance(3)]);
 	for (unsigned lives = 0; lives < 4 && succeed() == 0; lives++) {
 		work_a_little();
 		take_what_is_used();
