@@ -273,11 +273,9 @@ static int remote_tx_peek(struct vd_rpmsg *link, struct vd_rpmsg_frame *frame)
 	struct vd_rpmsg_remote *remote = vd_rpmsg_remote_of(link);
 	const struct vd_chain *chain;
 
-	if (vd_unlikely(tx_queue(remote) == NULL))
-		return -VD_EPIPE;
-	chain = next_tx(remote);
-	if (chain == NULL)
-		return -VD_ENOMEM;
+	chain = tx_queue(remote) != NULL ? next_tx(remote) : NULL;
+	if (vd_unlikely(chain == NULL))
+		return tx_queue(remote) != NULL ? -VD_ENOMEM : -VD_EPIPE;
 	frame->iov = chain->iov;
 	frame->n_iov = chain->n_in;
 	frame->size = chain->in_len;

@@ -390,6 +390,36 @@ static void a_queue_that_broke_is_an_error_until_the_reset(void **state)
 
 static struct vd_ring_position position;
 
+static void stop_on_fault(struct host_rig *self, const char *word)
+{
+	if (strcmp(word, "!RPMSG_SHAPE") != 0)
+		return;
+	self->hook = NULL;
+	position = host_stop_queue(&rig.host, VD_RPMSG_QUEUE_TX);
+	assert_int_equal(host_missing(&rig.host, VD_RPMSG_QUEUE_TX, position), 0);
+}
+
+static void a_queue_may_stop_when_a_fault_is_told_of(void **state)
+{
+	(void)state;
+	for (unsigned n_in = 0; n_in < 2; n_in++) {
+		open_both();
+		compose(60, 4);
+		rig.hook = stop_on_fault;
+		(void)vd_rpmsg_poll(link_of(&rig), 1);
+		assert_non_null(host_send_raw(&rig.host, bytes, HEADER + 4,
+					      n_in ? 2 : VD_RPMSG_SEGMENTS + 1, n_in));
+		add_letters(60, 1);
+		host_run(&rig.host);
+		host_rig_expect(&rig, "!RPMSG_SHAPE down");
+		host_start_queue(&rig.host, VD_RPMSG_QUEUE_TX, position);
+		host_run(&rig.host);
+		host_rig_expect(&rig, "up msg:60");
+		assert_int_equal(host_reclaim(&rig.host), 2);
+		close_with_all_back();
+	}
+}
+
 static void restart(struct rig_ept *self, const struct vd_rpmsg_msg *msg)
 {
 	(void)msg;
@@ -573,6 +603,7 @@ int main(void)
 		cmocka_unit_test(a_kick_has_a_budget_too),
 		cmocka_unit_test(poll_is_not_called_from_within),
 		cmocka_unit_test(a_queue_that_broke_is_an_error_until_the_reset),
+		cmocka_unit_test(a_queue_may_stop_when_a_fault_is_told_of),
 		cmocka_unit_test(the_host_may_restart_in_a_callback),
 		cmocka_unit_test(a_queue_may_stop_in_a_callback),
 		cmocka_unit_test(a_queue_may_stop_and_go_on_in_a_callback),

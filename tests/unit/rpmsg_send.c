@@ -739,6 +739,37 @@ static void buffers_that_hold_no_message_go_back(void **state)
 	close_with_all_back();
 }
 
+static struct vd_ring_position position;
+
+static void stop_on_fault(struct host_rig *self, const char *word)
+{
+	if (strcmp(word, "!RPMSG_SHAPE") != 0)
+		return;
+	self->hook = NULL;
+	position = host_stop_queue(&rig.host, VD_RPMSG_QUEUE_RX);
+	assert_int_equal(host_missing(&rig.host, VD_RPMSG_QUEUE_RX, position), 0);
+}
+
+static void the_queue_may_stop_when_a_fault_is_told_of(void **state)
+{
+	(void)state;
+	for (unsigned pieces = 2; pieces <= VD_RPMSG_SEGMENTS + 1; pieces++) {
+		open_with_buffers(0);
+		rig.hook = stop_on_fault;
+		assert_true(host_post_as(&rig.host, 512, pieces, 1));
+		assert_int_equal(host_post(&rig.host, 1), 1);
+		assert_int_equal(trysend("a"), -VD_EPIPE);
+		host_rig_expect(&rig, "!RPMSG_SHAPE down");
+		host_start_queue(&rig.host, VD_RPMSG_QUEUE_RX, position);
+		host_rig_expect(&rig, "up");
+		assert_int_equal(trysend("a"), 0);
+		expect("a");
+		host_rig_expect_silence(&rig);
+		assert_int_equal(rig.host.n_void, 1);
+		close_with_all_back();
+	}
+}
+
 static void buffer_sizes_can_be_agreed_on(void **state)
 {
 	(void)state;
@@ -802,6 +833,7 @@ int main(void)
 		cmocka_unit_test(the_size_of_buffers_is_learnt),
 		cmocka_unit_test(no_more_is_written_than_one_buffer_holds),
 		cmocka_unit_test(buffers_that_hold_no_message_go_back),
+		cmocka_unit_test(the_queue_may_stop_when_a_fault_is_told_of),
 		cmocka_unit_test(buffer_sizes_can_be_agreed_on),
 	};
 
