@@ -341,17 +341,21 @@ static void kick(void)
 		vd_vdev_kick(queue);
 }
 
-/* The device's areas of a queue, as it likes. */
+/* What the device writes of a queue, as it likes: the ends of descriptors, or used entries. */
 static void scribble(void)
 {
 	struct vd_vdev_vq *queue = any_queue();
-	unsigned char *at;
+	bool packed = vd_vdev_has(&fuzz.vdev, VD_F_RING_PACKED);
+	unsigned at = next_below(&fuzz.program, 4);
+	unsigned char value = next_byte(&fuzz.program);
 
 	if (queue == NULL || queue->memory == NULL)
 		return;
-	at = vd_vdev_has(&fuzz.vdev, VD_F_RING_PACKED) ? queue->ring.desc : queue->ring.device;
-	at[next_byte(&fuzz.program) % 4 + next_byte(&fuzz.program) % queue->vq.size * 4] =
-		next_byte(&fuzz.program);
+	at += next_byte(&fuzz.program) % queue->vq.size * (packed ? 16 : 4);
+	if (packed)
+		((unsigned char *)queue->ring.desc)[at + 12] = value;
+	else
+		((unsigned char *)queue->ring.device)[at] = value;
 }
 
 static void notified(void)
