@@ -44,6 +44,7 @@ static int announce(struct vd_rpmsg_ept *ept, uint32_t flags)
 	struct vd_rpmsg *link = ept->link;
 	bool swap = vd_rpmsg_swaps(link);
 	bool starved = link->starved;
+	uint32_t epoch = link->epoch;
 	unsigned char message[VD_RPMSG_NS_SIZE] = {0};
 	uint32_t addr = vd_swap32(ept->addr, swap);
 	int err;
@@ -54,12 +55,15 @@ static int announce(struct vd_rpmsg_ept *ept, uint32_t flags)
 	memcpy(message + VD_RPMSG_NS_AT_FLAGS, &flags, sizeof(flags));
 	err = vd_rpmsg_trysend_offchannel(ept, ept->addr, VD_RPMSG_NS_ADDR, message,
 					  sizeof(message));
+	/* Whoever heard of a fault meanwhile ended the link, and perhaps the endpoint. */
+	if (link->epoch != epoch)
+		return -VD_EPIPE;
 	/* That there was no buffer is not the owner's to hear: it stays due. */
 	link->starved = starved;
 	return err;
 }
 
-/* Send what is due for @ept. False: there was no buffer for it. */
+/* Send what is due for @ept. False: there was no buffer for it, or the link ended. */
 static bool send_due(struct vd_rpmsg_ept *ept)
 {
 	enum due due = ept->due;
@@ -115,7 +119,7 @@ int vd_rpmsg_ns_destroyed(struct vd_rpmsg_ept *ept)
 		return 0;
 	}
 	set_due(ept, DUE_DESTROY);
-	return send_due(ept) ? 0 : -VD_EAGAIN;
+	return send_due(ept) || ept->link == NULL ? 0 : -VD_EAGAIN;
 }
 
 void vd_rpmsg_ns_restart(struct vd_rpmsg *link)

@@ -118,6 +118,38 @@ static void nothing_is_received_when_the_other_queue_went_in_a_callback(void **s
 	host_rig_close(&rig);
 }
 
+static void reset_on_fault(struct host_rig *self, const char *word)
+{
+	if (strcmp(word, "!HEAD_RANGE") == 0)
+		vd_device_reset(&self->remote.dev);
+}
+
+static void an_endpoint_dies_once_if_its_last_announcement_ends_the_link(void **state)
+{
+	uint16_t *avail;
+
+	(void)state;
+	host_rig_init(&rig);
+	rig.options.refuses = VD_BIT(VD_F_RING_PACKED);
+	rig.options.empty = true;
+	host_rig_make(&rig);
+	host_rig_join(&rig);
+	rig.host.keeps = true;
+	assert_int_equal(host_post(&rig.host, 1), 1);
+	assert_int_equal(rig_ept_create(&rig, &ept[1], "gone", 61, 0), 0);
+	host_rig_expect_announced(&rig, "gone", 61, true);
+	/* One good buffer, and behind it one that breaks the queue. */
+	assert_int_equal(host_post(&rig.host, 2), 2);
+	avail = rig.host.vqs[VD_RPMSG_QUEUE_RX].ring.driver;
+	avail[2 + 2] = 999;
+	rig.hook = reset_on_fault;
+	assert_int_equal(vd_rpmsg_destroy_ept(&ept[1].ept), 0);
+	assert_null(ept[1].ept.link);
+	assert_int_equal(vd_device_status(&rig.remote.dev), 0);
+	rig.hook = NULL;
+	host_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +160,7 @@ int main(void)
 		cmocka_unit_test(who_found_no_place_to_compose_in_is_told_when_there_is_one),
 		cmocka_unit_test(who_found_no_place_is_told_even_if_the_buffers_are_gone_by_then),
 		cmocka_unit_test(nothing_is_received_when_the_other_queue_went_in_a_callback),
+		cmocka_unit_test(an_endpoint_dies_once_if_its_last_announcement_ends_the_link),
 	};
 
 	return cmocka_run_group_tests_name("rpmsg_hostile", tests, NULL, NULL);
