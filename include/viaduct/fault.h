@@ -73,6 +73,8 @@ extern "C" {
 	X(VU_REGION_SHRUNK, "shared memory at {0x} disappeared: its owner made the file shorter")               \
 	X(VU_INFLIGHT, "in-flight region of queue {0}: field {1} holds the impossible value {2}")               \
 	X(VU_TRUNCATED, "the front end closed the connection inside a message ({0} of {1} bytes)")              \
+	X(VU_ANSWER, "vhost-user request {0} was answered with {1}")                                            \
+	X(VU_REFUSED, "the back end refused vhost-user request {0} (it answered {1})")                          \
 	X(VU_IO, "the connection failed with error {0}")                                                        \
 	/* found by rpmsg */                                                                                    \
 	X(RPMSG_RUNT, "message of {0} bytes is shorter than its header of 16")                                  \
