@@ -176,6 +176,7 @@ struct vd_rpmsg {
 	void *copy; /* private copy of the message being delivered */
 	uint32_t copy_size;
 	struct vd_rpmsg_ept *named; /* those with a name, dying ones included */
+	struct vd_rpmsg_ept *next_due; /* where sending announcements goes on */
 	uint32_t n_epts;
 	uint32_t n_due;     /* announcements that could not be sent yet */
 	uint32_t next_addr; /* where the search for a free dynamic address begins */

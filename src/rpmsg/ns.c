@@ -35,6 +35,8 @@ static void forget(struct vd_rpmsg_ept *ept)
 	while (*at != ept)
 		at = &(*at)->next_name;
 	*at = ept->next_name;
+	if (ept->link->next_due == ept)
+		ept->link->next_due = ept->next_name;
 	set_due(ept, DUE_NOTHING);
 	ept->link = NULL;
 }
@@ -81,13 +83,15 @@ static bool send_due(struct vd_rpmsg_ept *ept)
 
 void vd_rpmsg_ns_send_due(struct vd_rpmsg *link)
 {
-	struct vd_rpmsg_ept *next;
+	struct vd_rpmsg_ept *ept = link->named;
 
-	for (struct vd_rpmsg_ept *ept = link->named; ept != NULL && link->n_due > 0; ept = next) {
-		next = ept->next_name;
+	/* Sending may find the link broken, and whoever is told of that may destroy any of them. */
+	for (; ept != NULL && link->n_due > 0; ept = link->next_due) {
+		link->next_due = ept->next_name;
 		if (!send_due(ept))
-			return;
+			break;
 	}
+	link->next_due = NULL;
 }
 
 /* Does the peer know our channels, so that it has to be told of a change now or later? */

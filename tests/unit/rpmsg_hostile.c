@@ -150,6 +150,44 @@ static void an_endpoint_dies_once_if_its_last_announcement_ends_the_link(void **
 	host_rig_close(&rig);
 }
 
+static struct rig_ept *doomed;
+
+static void free_on_fault(struct host_rig *self, const char *word)
+{
+	(void)self;
+	if (strcmp(word, "!HEAD_RANGE") != 0 || doomed == NULL)
+		return;
+	assert_int_equal(vd_rpmsg_destroy_ept(&doomed->ept), 0);
+	free(doomed);
+	doomed = NULL;
+}
+
+static void an_endpoint_may_be_freed_while_another_is_announced(void **state)
+{
+	uint16_t *avail;
+
+	(void)state;
+	host_rig_init(&rig);
+	rig.options.refuses = VD_BIT(VD_F_RING_PACKED);
+	rig.options.empty = true;
+	host_rig_make(&rig);
+	doomed = calloc(1, sizeof(*doomed));
+	assert_non_null(doomed);
+	assert_int_equal(rig_ept_create(&rig, &ept[1], "first", 61, 0), 0);
+	assert_int_equal(rig_ept_create(&rig, doomed, "next", 62, 0), 0);
+	host_rig_join(&rig);
+	rig.host.keeps = true;
+	rig.hook = free_on_fault;
+	/* One good buffer, and behind it one that breaks the queue. */
+	assert_int_equal(host_post(&rig.host, 2), 2);
+	avail = rig.host.vqs[VD_RPMSG_QUEUE_RX].ring.driver;
+	avail[2 + 1] = 999;
+	assert_int_equal(rig_ept_create(&rig, &ept[2], "third", 63, 0), 0);
+	assert_null(doomed);
+	rig.hook = NULL;
+	host_rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +199,7 @@ int main(void)
 		cmocka_unit_test(who_found_no_place_is_told_even_if_the_buffers_are_gone_by_then),
 		cmocka_unit_test(nothing_is_received_when_the_other_queue_went_in_a_callback),
 		cmocka_unit_test(an_endpoint_dies_once_if_its_last_announcement_ends_the_link),
+		cmocka_unit_test(an_endpoint_may_be_freed_while_another_is_announced),
 	};
 
 	return cmocka_run_group_tests_name("rpmsg_hostile", tests, NULL, NULL);

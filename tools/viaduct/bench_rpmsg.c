@@ -107,7 +107,7 @@ struct rpmsg_job {
 
 static struct rpmsg_job *job_of(struct vd_rpmsg_ept *ept)
 {
-	return (struct rpmsg_job *)((char *)ept - offsetof(struct rpmsg_job, ept));
+	return (struct rpmsg_job *)(void *)((char *)ept - offsetof(struct rpmsg_job, ept));
 }
 
 static bool copies(const struct rpmsg_job *job)
