@@ -11,9 +11,6 @@
 #define SIZE  256u
 #define BATCH 32u
 
-/* Looks at an empty queue before going to sleep: about twenty microseconds. */
-#define SPINS 400
-
 /* One end of a queue with all that is private to it, on cache lines of its own. */
 struct end {
 	_Alignas(128) struct vd_mem mem;
@@ -38,7 +35,7 @@ struct ring_job {
 static void spin_or(struct ring_job *job, unsigned *idle,
 		    void (*doze)(struct vt_pair *, struct ring_job *), struct vt_pair *pair)
 {
-	if (!job->sleeps || ++*idle < SPINS) {
+	if (!job->sleeps || ++*idle < VT_BENCH_SPINS) {
 		vt_relax();
 		return;
 	}
