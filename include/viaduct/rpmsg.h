@@ -175,7 +175,7 @@ struct vd_rpmsg {
 	struct vd_rpmsg_channel *channels;
 	void *copy; /* private copy of the message being delivered */
 	uint32_t copy_size;
-	struct vd_rpmsg_ept *named; /* those with a name, dying ones included */
+	struct vd_rpmsg_ept *named;    /* those with a name, dying ones included */
 	struct vd_rpmsg_ept *next_due; /* where sending announcements goes on */
 	uint32_t n_epts;
 	uint32_t n_due;     /* announcements that could not be sent yet */

@@ -262,6 +262,10 @@ test_commands_that_cannot_be_run() {
 	expect_status 126 linux /etc/passwd 2>"$work/err"
 	contains "$work/err" /etc/passwd
 	expect_status 126 linux /etc 2>"$work/err"
+	# A directory that one may not look into is no place where commands are.
+	mkdir -m 0 "$work/home/locked"
+	PATH=$work/home/locked:$PATH expect_status 127 linux no-such-command 2>"$work/err"
+	rmdir "$work/home/locked"
 }
 
 test_usage_errors() {

@@ -200,6 +200,22 @@ static void a_front_end_may_leave_at_any_point(void **state)
 	assert_int_equal(rig.worker.starts, rig.worker.stops + 1);
 }
 
+/* A kernel that is shut down says its last words and is gone. */
+static void what_was_notified_of_before_the_end_is_done(void **state)
+{
+	(void)state;
+	assert_int_equal(fe_region_make(&rig.fe, 4096), 1);
+	whole_life();
+	worker_complete(&rig.worker, 1);
+	rig.worker.config.hold = 0;
+	rig.worker.served = 0;
+	vu_rig_ask(&rig, 0, 1);
+	vu_rig_ask(&rig, 0, 2);
+	fe_disconnect(&rig.fe);
+	vu_rig_expect_ended(&rig, -VD_ECONNRESET);
+	assert_int_equal(rig.worker.served, 2);
+}
+
 static void a_message_that_breaks_a_rule_ends_it_at_any_point(void **state)
 {
 	uint64_t too_much = UINT64_MAX;
@@ -483,6 +499,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_front_end_may_leave_at_any_point),
+		TEST(what_was_notified_of_before_the_end_is_done),
 		TEST(a_message_that_breaks_a_rule_ends_it_at_any_point),
 		TEST(the_back_end_may_end_it_at_any_point),
 		TEST(a_device_outlives_its_back_end),

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -132,13 +134,47 @@ static _Noreturn void become(const struct setup *setup, const int stdio[3], bool
 
 /* ---- the parent ---- */
 
+/* Is there a file of that name in one of the directories of PATH? */
+static bool is_in_path(const char *name, const char *path)
+{
+	char file[PATH_MAX];
+
+	while (path != NULL) {
+		int length = (int)strcspn(path, ":");
+
+		if (snprintf(file, sizeof(file), "%.*s/%s", length, path, name) <
+			    (int)sizeof(file) &&
+		    access(file, F_OK) == 0)
+			return true;
+		path = path[length] == ':' ? path + length + 1 : NULL;
+	}
+	return false;
+}
+
+/* execvp() says EACCES as well if it may not look into a directory; for a shell, there is no such
+ * command then. */
+static int what_was_wrong(const struct trouble *trouble, const struct setup *setup)
+{
+	const char *path = NULL;
+
+	for (char **env = setup->env; *env != NULL; env++)
+		if (strncmp(*env, "PATH=", 5) == 0)
+			path = *env + 5;
+	if (trouble->error == EACCES && strchr(setup->argv[0], '/') == NULL &&
+	    !is_in_path(setup->argv[0], path))
+		return ENOENT;
+	return trouble->error;
+}
+
 static _Noreturn void explain(const struct trouble *trouble, const struct setup *setup)
 {
+	int error;
+
 	if (trouble->where == AT_DIRECTORY)
 		die(125, "can't start in %s: %s", setup->directory, strerror(trouble->error));
 	/* As env(1) and the shells have it. */
-	die(trouble->error == ENOENT ? 127 : 126, "can't run %s: %s", setup->argv[0],
-	    strerror(trouble->error));
+	error = what_was_wrong(trouble, setup);
+	die(error == ENOENT ? 127 : 126, "can't run %s: %s", setup->argv[0], strerror(error));
 }
 
 /* The child's end of @report closes when the command runs. */

@@ -292,7 +292,9 @@ int vd_vu_backend_poll(struct vd_vu_backend *backend)
 	collect_all(backend);
 	if (backend->sock_ready)
 		err = handle_messages(backend);
-	if (err == 0)
+	/* What the driver notified us of before it went was meant to be done: a last announcement,
+	 * a flush. */
+	if (err == 0 || err == -VD_ECONNRESET)
 		handle_kicks(backend);
 	/* Memory that is gone explains whatever else did not make sense. */
 	if (check_memory(backend) != 0)
